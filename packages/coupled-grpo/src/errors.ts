@@ -1,0 +1,30 @@
+import { StageError } from "@diffucoder/lineage";
+
+/** No instruction-tuned checkpoint lies where reinforcement can learn: the recipe before this stage is at fault. */
+export class NoStartInWindow extends StageError {
+  constructor(measured: readonly { step: number; passRate: number; mixedGroups: number }[], window: string) {
+    const table = measured
+      .map((m) => `step ${m.step}: pass rate ${m.passRate.toFixed(3)}, mixed groups ${m.mixedGroups.toFixed(2)}`)
+      .join("; ");
+    super({
+      code: "NoStartInWindow",
+      message:
+        `start checkpoint: expected one with ${window}, found ${table}. ` +
+        "Change how long instruction tuning runs or which steps it keeps (recipe.keepSteps), or set recipe.start.rule to final.",
+      retryable: false,
+      details: { measured: measured.map((m) => ({ ...m })), window },
+    });
+  }
+}
+
+/** Every reward of a round is missing: the sandbox failed, and updating on nothing would only decay the weights. */
+export class NoRewards extends StageError {
+  constructor(round: number, causes: Readonly<Record<string, number>>) {
+    super({
+      code: "NoRewards",
+      message: `round ${round}: expected scored completions, found only sandbox faults (${JSON.stringify(causes)}). Run \`diffucoder doctor\`, then retry.`,
+      retryable: true,
+      details: { round, causes },
+    });
+  }
+}

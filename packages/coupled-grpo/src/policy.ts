@@ -1,0 +1,153 @@
+// Axes: B completions, C completion window, N = B * C, T canvas, V vocabulary.
+import { createProgram, tf, type Program } from "@diffucoder/engine";
+import type { NamedTensor } from "@diffucoder/formats";
+import { forward, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
+import type { Recipe } from "./config.ts";
+import type { PolicyBatch } from "./policy-batch.ts";
+import { policyLoss } from "./policy-loss.ts";
+
+export interface PolicyShape {
+  readonly batchSize: number;
+  readonly windowLength: number;
+  readonly canvasLength: number;
+}
+
+/** What one optimizer step reports. */
+export interface PolicyUpdate {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly divergence: number;
+  readonly clippedShare: number;
+  readonly ratios: Float32Array; // [N]
+}
+
+/**
+ * The model as a policy: log-probabilities of sampled tokens, and clipped updates on them.
+ *
+ * Log-probabilities before an update come from the graph that computes the update (the runtime may fuse a
+ * forward-only graph differently), so that every ratio is exactly 1 until the weights move.
+ */
+export class Policy {
+  readonly #program: Program;
+  readonly #count: number;
+
+  private constructor(program: Program, shape: PolicyShape) {
+    this.#program = program;
+    this.#count = shape.batchSize * shape.windowLength;
+  }
+
+  static async create(model: ModelConfig, shape: PolicyShape, recipe: Recipe): Promise<Policy> {
+    const { batchSize, windowLength, canvasLength } = shape;
+    const count = batchSize * windowLength;
+    const perToken = { dtype: "float32", shape: [count] } as const;
+    const program = await createProgram({
+      variables: parameterShapes(model),
+      dtype: "fp32",
+      optimizer: {
+        beta1: recipe.optimizer.beta1,
+        beta2: recipe.optimizer.beta2,
+        epsilon: recipe.optimizer.epsilon,
+        weightDecay: recipe.optimizer.weightDecay,
+        decays: (name) => parameterShapes(model)[name]!.length > 1,
+        clipNorm: recipe.optimizer.clipNorm,
+      },
+      graphs: {
+        update: {
+          train: true,
+          inputs: {
+            tokens: { dtype: "int32", shape: [3 * batchSize, canvasLength] },
+            rows: { dtype: "int32", shape: [2 * count] },
+            targets: { dtype: "int32", shape: [count] },
+            live: perToken,
+            advantages: perToken,
+            oldLogProbs: perToken,
+            referenceLogProbs: perToken,
+          },
+          build: (inputs, variables) => {
+            const logProbs = sampledLogProbs(model, inputs, variables, count); // [N]
+            const { loss, divergence, clippedShare, ratios } = policyLoss(
+              tf,
+              {
+                logProbs,
+                oldLogProbs: inputs.oldLogProbs as tf.Tensor1D,
+                referenceLogProbs: inputs.referenceLogProbs as tf.Tensor1D,
+                advantages: inputs.advantages as tf.Tensor1D,
+                live: inputs.live as tf.Tensor1D,
+              },
+              { clip: recipe.clip, klWeight: recipe.klWeight },
+            );
+            return { loss, logProbs, divergence, clippedShare, ratios };
+          },
+        },
+      },
+    });
+    return new Policy(program, shape);
+  }
+
+  /** Log-probability of each sampled token under the current weights, in nats. */
+  logProbs(batch: PolicyBatch): Float32Array {
+    const zeros = new Float32Array(this.#count);
+    const feeds = { ...feedsOf(batch), advantages: zeros, oldLogProbs: zeros, referenceLogProbs: zeros };
+    const { logProbs } = this.#program.run("update", feeds, ["logProbs"], { likeTraining: true });
+    return logProbs as Float32Array;
+  }
+
+  /** One optimizer step; `step` counts from 1 over the whole stage. */
+  update(
+    batch: PolicyBatch,
+    terms: { advantages: Float32Array; oldLogProbs: Float32Array; referenceLogProbs: Float32Array },
+    at: { learningRate: number; step: number },
+  ): PolicyUpdate {
+    const { loss, gradientNorm, outputs } = this.#program.trainStep("update", { ...feedsOf(batch), ...terms }, at);
+    return {
+      loss,
+      gradientNorm,
+      divergence: outputs.divergence![0]!,
+      clippedShare: outputs.clippedShare![0]!,
+      ratios: outputs.ratios as Float32Array,
+    };
+  }
+
+  readParameters(): Map<string, NamedTensor> {
+    return this.#program.readVariables();
+  }
+
+  writeParameters(parameters: ReadonlyMap<string, NamedTensor>): void {
+    this.#program.writeVariables(parameters);
+  }
+
+  readOptimizer(): ReturnType<Program["readOptimizer"]> {
+    return this.#program.readOptimizer();
+  }
+
+  writeOptimizer(state: Parameters<Program["writeOptimizer"]>[0]): void {
+    this.#program.writeOptimizer(state);
+  }
+
+  dispose(): void {
+    this.#program.dispose();
+  }
+}
+
+function feedsOf(batch: PolicyBatch) {
+  return { tokens: batch.tokens, rows: batch.rows, targets: batch.targets, live: batch.live };
+}
+
+/**
+ * Mean of a token's log-probability with the whole completion hidden and with its half of a complementary pair hidden.
+ *
+ * @source DiffuCoder, arXiv:2506.20639v2, eq. 13 with one pair
+ * @deviation the partial term is not weighted by 1/t: a weighted term is no log-probability, and its ratio would be
+ *   clipped at a different width for every noise level
+ */
+function sampledLogProbs(
+  model: ModelConfig,
+  inputs: Record<string, tf.Tensor>,
+  variables: Record<string, tf.Tensor>,
+  count: number,
+): tf.Tensor1D {
+  const logits = forward(model, variables, inputs.tokens as tf.Tensor2D, { rows: inputs.rows as tf.Tensor1D }); // [2N, V]
+  const targets = tf.concat([inputs.targets!, inputs.targets!]) as tf.Tensor1D; // [2N]
+  const losses = tokenCrossEntropy(logits as tf.Tensor2D, targets); // [2N]
+  return tf.neg(tf.mean(tf.reshape(losses, [2, count]), 0)); // [N]
+}

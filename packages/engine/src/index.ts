@@ -1,0 +1,17 @@
+export * as tf from "@tensorflow/tfjs-core";
+export { backendInfo, loadBackend, resolveDtype, type BackendInfo, type BackendName } from "./backend.ts";
+export { createProgram } from "./create-program.ts";
+export { EagerProgram } from "./eager-program.ts";
+export { EngineError, type EngineErrorCode } from "./errors.ts";
+export type {
+  AdamWSpec,
+  Feed,
+  GraphSpec,
+  InputSpec,
+  NamedTensor,
+  OptimizerMoments,
+  Program,
+  ProgramSpec,
+  RunOptions,
+  TrainGraphSpec,
+} from "./program.ts";

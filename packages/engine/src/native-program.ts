@@ -1,0 +1,317 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { nativeBackend, type Binding } from "./backend.ts";
+import { roundMatrixProducts } from "./bf16-pass.ts";
+import { EngineError } from "./errors.ts";
+import { checkedGraph, checkVariables, requireTrainable } from "./feeds.ts";
+import { DataType, Graph, SAVED_MODEL_TAG, shapeOf } from "./graph.ts";
+import {
+  elementCount,
+  isTrainGraph,
+  type AdamWSpec,
+  type Feed,
+  type GraphSpec,
+  type NamedTensor,
+  type OptimizerMoments,
+  type Program,
+  type ProgramSpec,
+  type RunOptions,
+} from "./program.ts";
+import { Recorder } from "./recorder.ts";
+
+/**
+ * A program recorded once and replayed by libtensorflow.
+ *
+ * All graphs lie in one GraphDef, hence in one session, and so share the resource variables; a call computes only
+ * what its fetches need. Values enter and leave through feeds and fetches: there is no variables file.
+ */
+export class NativeProgram implements Program {
+  readonly #spec: ProgramSpec;
+  readonly #binding: Binding;
+  readonly #outputsOf: ReadonlyMap<string, readonly string[]>;
+  #session: number | undefined;
+
+  constructor(spec: ProgramSpec) {
+    const backend = nativeBackend();
+    const graph = new Graph();
+    const reads = declareVariables(graph, spec);
+    this.#spec = spec;
+    this.#binding = backend.binding;
+    this.#outputsOf = new Map(
+      Object.entries(spec.graphs).map(([name, graphSpec]) => {
+        const recorder = new Recorder(backend, graph);
+        return [name, recordGraph({ graph, recorder, spec, reads, name, graphSpec })];
+      }),
+    );
+    this.#session = loadSession(this.#binding, spec.dtype === "bf16" ? roundMatrixProducts(graph) : graph);
+    const zeros = zerosOf(spec);
+    this.#write("variable", zeros);
+    if (spec.optimizer !== undefined) this.writeOptimizer({ first: zeros, second: zeros });
+  }
+
+  run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed> {
+    checkedGraph(this.#spec, graph, feeds);
+    const names = fetch ?? this.#outputsOf.get(graph)!;
+    const fetches = names.map((name) => this.#outputNode(graph, name));
+    if (options?.likeTraining === true) {
+      requireTrainable(this.#spec, graph);
+      fetches.push(`${graph}/gradient_norm`);
+    }
+    const values = this.#call(this.#namedFeeds(graph, feeds), fetches);
+    return Object.fromEntries(names.map((name, index) => [name, values[index]!]));
+  }
+
+  trainStep(graph: string, feeds: Readonly<Record<string, Feed>>, at: { readonly learningRate: number; readonly step: number }) {
+    checkedGraph(this.#spec, graph, feeds);
+    requireTrainable(this.#spec, graph);
+    const { beta1, beta2, weightDecay } = this.#spec.optimizer!;
+    const names = this.#outputsOf.get(graph)!;
+    const [, norm, ...values] = this.#call(
+      [
+        ...this.#namedFeeds(graph, feeds),
+        scalarFeed("optimizer/learning_rate", at.learningRate),
+        scalarFeed("optimizer/decay", at.learningRate * weightDecay),
+        scalarFeed("optimizer/beta1_power", beta1 ** at.step),
+        scalarFeed("optimizer/beta2_power", beta2 ** at.step),
+      ],
+      [`${graph}/updated`, `${graph}/gradient_norm`, ...names.map((name) => this.#outputNode(graph, name))],
+    );
+    const outputs = Object.fromEntries(names.map((name, index) => [name, values[index]!]));
+    return { loss: outputs.loss![0]!, gradientNorm: norm![0]!, outputs };
+  }
+
+  readVariables(): Map<string, NamedTensor> {
+    return this.#read("variable");
+  }
+
+  writeVariables(values: ReadonlyMap<string, NamedTensor>): void {
+    this.#write("variable", values);
+  }
+
+  readOptimizer() {
+    return { first: this.#read("first_moment"), second: this.#read("second_moment") };
+  }
+
+  writeOptimizer(moments: OptimizerMoments): void {
+    this.#write("first_moment", moments.first);
+    this.#write("second_moment", moments.second);
+  }
+
+  dispose(): void {
+    if (this.#session === undefined) return;
+    this.#binding.deleteSavedModel(this.#session);
+    this.#session = undefined;
+  }
+
+  #read(slot: Slot): Map<string, NamedTensor> {
+    const entries = Object.entries(this.#spec.variables);
+    const values = this.#call([], entries.map(([name]) => `${slot}/${name}/read`));
+    return new Map(entries.map(([name, shape], index) => [name, { shape, data: values[index] as Float32Array }]));
+  }
+
+  #write(slot: Slot, values: ReadonlyMap<string, NamedTensor>): void {
+    checkVariables(this.#spec, values);
+    const feeds = Object.entries(this.#spec.variables).map(([name, shape]) => ({
+      node: `${slot}/${name}/value`,
+      shape,
+      dtype: DataType.float32,
+      values: values.get(name)!.data,
+    }));
+    this.#call(feeds, [`${slot}/written`]);
+  }
+
+  #outputNode(graph: string, output: string): string {
+    if (this.#outputsOf.get(graph)!.includes(output)) return `${graph}/output/${output}`;
+    throw new EngineError("UnknownGraph", `graph ${graph}: expected outputs ${this.#outputsOf.get(graph)!.join(", ")}, found ${output}`);
+  }
+
+  #namedFeeds(graph: string, feeds: Readonly<Record<string, Feed>>): SessionFeed[] {
+    return Object.entries(this.#spec.graphs[graph]!.inputs).map(([name, { dtype, shape }]) => ({
+      node: `${graph}/input/${name}`,
+      shape,
+      dtype: DataType[dtype],
+      values: feeds[name]!,
+    }));
+  }
+
+  #call(feeds: readonly SessionFeed[], fetches: readonly string[]): Feed[] {
+    if (this.#session === undefined) throw new EngineError("Disposed", "program: expected a live program, found a disposed one");
+    const binding = this.#binding;
+    const inputs = feeds.map(({ shape, dtype, values }) => binding.createTensor(shape, dtype, values));
+    try {
+      const outputs = binding.runSavedModel(
+        this.#session,
+        inputs,
+        feeds.map(({ node }) => `${node}:0`).join(),
+        fetches.map((node) => `${node}:0`).join(),
+      );
+      return outputs.map(({ id }) => {
+        // The binding's array may look into the tensor's own memory, which the next line frees.
+        const values = binding.tensorDataSync(id).slice() as Feed;
+        binding.deleteTensor(id);
+        return values;
+      });
+    } finally {
+      for (const id of inputs) binding.deleteTensor(id);
+    }
+  }
+}
+
+type Slot = "variable" | "first_moment" | "second_moment";
+
+interface SessionFeed {
+  readonly node: string;
+  readonly shape: readonly number[];
+  readonly dtype: number;
+  readonly values: Feed;
+}
+
+const FLOAT = { type: DataType.float32 } as const;
+
+const scalarFeed = (node: string, value: number): SessionFeed => ({
+  node,
+  shape: [],
+  dtype: DataType.float32,
+  values: Float32Array.of(value),
+});
+
+function zerosOf(spec: ProgramSpec): Map<string, NamedTensor> {
+  return new Map(
+    Object.entries(spec.variables).map(([name, shape]) => [name, { shape, data: new Float32Array(elementCount(shape)) }]),
+  );
+}
+
+/** Adds variables, their moments, and the nodes that read and write them; returns the read node of each variable. */
+function declareVariables(graph: Graph, spec: ProgramSpec): ReadonlyMap<string, string> {
+  const slots: Slot[] = spec.optimizer === undefined ? ["variable"] : ["variable", "first_moment", "second_moment"];
+  for (const slot of slots) {
+    const assignments = Object.entries(spec.variables).map(([name, shape]) => {
+      const node = `${slot}/${name}`;
+      const attr = { dtype: FLOAT, shape: { shape: shapeOf(shape) }, shared_name: { s: new TextEncoder().encode(node) } };
+      graph.add("VarHandleOp", [], attr, node);
+      graph.add("ReadVariableOp", [node], { dtype: FLOAT }, `${node}/read`);
+      const value = graph.placeholder(`${node}/value`, DataType.float32, shape);
+      return graph.add("AssignVariableOp", [node, value], { dtype: FLOAT }, `${node}/write`);
+    });
+    graph.identity(`${slot}/written`, graph.float(1), assignments);
+  }
+  if (spec.optimizer !== undefined) {
+    for (const name of ["learning_rate", "decay", "beta1_power", "beta2_power"]) {
+      graph.placeholder(`optimizer/${name}`, DataType.float32, []);
+    }
+  }
+  return new Map(Object.keys(spec.variables).map((name) => [name, `variable/${name}/read`]));
+}
+
+/** Records one graph of the program; returns the names of its outputs. */
+function recordGraph(options: {
+  graph: Graph;
+  recorder: Recorder;
+  spec: ProgramSpec;
+  reads: ReadonlyMap<string, string>;
+  name: string;
+  graphSpec: GraphSpec;
+}): readonly string[] {
+  const { graph, recorder, spec, reads, name, graphSpec } = options;
+  const inputs = Object.fromEntries(
+    Object.entries(graphSpec.inputs).map(([input, { dtype, shape }]) => {
+      const tensor = tf.zeros([...shape], dtype);
+      recorder.bind(tensor, graph.placeholder(`${name}/input/${input}`, DataType[dtype], shape));
+      return [input, tensor];
+    }),
+  );
+  const variables = Object.fromEntries(
+    Object.entries(spec.variables).map(([variable, shape]) => {
+      const tensor = tf.variable(tf.zeros([...shape]));
+      recorder.bind(tensor, reads.get(variable)!);
+      return [variable, tensor];
+    }),
+  );
+  try {
+    return tf.tidy(() => {
+      let outputs: Record<string, tf.Tensor> = {};
+      const build = () => {
+        outputs = graphSpec.build(inputs, { ...variables });
+        return outputs;
+      };
+      if (isTrainGraph(graphSpec) && spec.optimizer !== undefined) {
+        const loss = () => tf.keep(build().loss as tf.Scalar);
+        const keepOutputs = () => {
+          const value = loss();
+          for (const output of Object.values(outputs)) tf.keep(output);
+          return value;
+        };
+        const { grads } = recorder.record(() => tf.variableGrads(keepOutputs, Object.values(variables)));
+        const gradientOf = (variable: string) => recorder.nameOf(grads[variables[variable]!.name]!);
+        addAdamW(graph, name, Object.keys(spec.variables), gradientOf, spec.optimizer);
+      } else {
+        recorder.record(build);
+      }
+      for (const [output, tensor] of Object.entries(outputs)) {
+        graph.add("Identity", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, `${name}/output/${output}`);
+      }
+      for (const tensor of Object.values(outputs)) tensor.dispose();
+      return Object.keys(outputs);
+    });
+  } finally {
+    for (const tensor of [...Object.values(inputs), ...Object.values(variables)]) tensor.dispose();
+  }
+}
+
+/** Adds the optimizer step of one graph: `<name>/gradient_norm` and `<name>/updated`. */
+function addAdamW(
+  graph: Graph,
+  name: string,
+  variables: readonly string[],
+  gradientOf: (variable: string) => string,
+  optimizer: AdamWSpec,
+): void {
+  const gradients = variables.map(gradientOf);
+  const halfSquares = gradients.map((gradient) => graph.add("L2Loss", [gradient], { T: FLOAT }));
+  const sum = graph.add("AddN", halfSquares, { N: { i: halfSquares.length }, T: FLOAT });
+  const square = graph.add("Mul", [sum, graph.float(2)], { T: FLOAT });
+  const norm = graph.add("Sqrt", [square], { T: FLOAT }, `${name}/gradient_norm`);
+
+  const updates = variables.flatMap((variable, index) => {
+    const node = `variable/${variable}`;
+    const adam = graph.add(
+      "ResourceApplyAdam",
+      [
+        node,
+        `first_moment/${variable}`,
+        `second_moment/${variable}`,
+        "optimizer/beta1_power",
+        "optimizer/beta2_power",
+        "optimizer/learning_rate",
+        graph.float(optimizer.beta1),
+        graph.float(optimizer.beta2),
+        graph.float(optimizer.epsilon),
+        clipped(graph, gradients[index]!, norm, optimizer.clipNorm),
+      ],
+      { T: FLOAT, use_locking: { b: false }, use_nesterov: { b: false } },
+    );
+    if (optimizer.weightDecay === 0 || !optimizer.decays(variable)) return [adam];
+    const decay = graph.add("Mul", [`${node}/read`, "optimizer/decay"], { T: FLOAT });
+    return [graph.add("AssignSubVariableOp", [node, decay, `^${adam}`], { dtype: FLOAT })];
+  });
+  graph.identity(`${name}/updated`, norm, updates);
+}
+
+function clipped(graph: Graph, gradient: string, norm: string, limit: number | undefined): string {
+  if (limit === undefined) return gradient;
+  const bound = graph.add("Maximum", [norm, graph.float(limit)], { T: FLOAT });
+  const scale = graph.add("RealDiv", [graph.float(limit), bound], { T: FLOAT });
+  return graph.add("Mul", [gradient, scale], { T: FLOAT });
+}
+
+function loadSession(binding: Binding, graph: Graph): number {
+  const directory = mkdtempSync(join(tmpdir(), "diffucoder-graph-"));
+  try {
+    graph.save(directory);
+    return binding.loadSavedModel(directory, SAVED_MODEL_TAG);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,126 @@
+import type * as tf from "@tensorflow/tfjs-core";
+import type { Binding, NativeBackend, OpAttribute } from "./backend.ts";
+import { EngineError } from "./errors.ts";
+import { shapeOf, type Attribute, type Graph } from "./graph.ts";
+
+/**
+ * Turns the operations that a function runs on the native backend into nodes of a graph.
+ *
+ * While recording, the backend's binding is replaced by one that runs every operation as usual and writes it down.
+ * Tensors are known by the backend's ids; one that no recorded operation made is refused, since its value would be
+ * frozen into the graph.
+ */
+export class Recorder {
+  readonly #backend: NativeBackend;
+  readonly #graph: Graph;
+  readonly #nameOfId = new Map<number, string>();
+
+  constructor(backend: NativeBackend, graph: Graph) {
+    this.#backend = backend;
+    this.#graph = graph;
+  }
+
+  /** Makes `tensor` stand for an existing node of the graph. */
+  bind(tensor: tf.Tensor, node: string): void {
+    this.#nameOfId.set(this.#idOf(tensor), node);
+  }
+
+  nameOf(tensor: tf.Tensor): string {
+    return this.#nameOfKnown(this.#idOf(tensor), "an output");
+  }
+
+  record<T>(run: () => T): T {
+    const binding = this.#backend.binding;
+    const drawAtRandom = Math.random;
+    this.#backend.binding = this.#recording(binding);
+    Math.random = refuseRandomness;
+    try {
+      return run();
+    } finally {
+      this.#backend.binding = binding;
+      Math.random = drawAtRandom;
+    }
+  }
+
+  #recording(binding: Binding): Binding {
+    const recorded: Partial<Binding> = {
+      createTensor: (shape, dtype, values) => {
+        const id = binding.createTensor(shape, dtype, values);
+        const content = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
+        this.#nameOfId.set(id, this.#graph.constant(dtype, shape, content));
+        return id;
+      },
+      executeOp: (op, attributes, inputs, outputCount) => {
+        const outputs = binding.executeOp(op, attributes, inputs, outputCount);
+        const names = inputs.map((id) => this.#nameOfKnown(id, op));
+        const attr = Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeOf(op, attribute)]));
+        const node = this.#graph.add(op, names, attr);
+        outputs.forEach(({ id }, index) => this.#nameOfId.set(id, index === 0 ? node : `${node}:${index}`));
+        return outputs;
+      },
+      tensorDataSync: (id) => {
+        const name = this.#nameOfKnown(id, "a host read");
+        // tf.gather checks its indices on the host; the check leaves no trace in the graph.
+        if (isBoundsCheckOfGather()) return binding.tensorDataSync(id);
+        throw new EngineError(
+          "HostReadWhileRecording",
+          `recording: expected tensors to stay on the device, found a host read of ${name}. Its value would be frozen; feed it as an input.`,
+          { node: name },
+        );
+      },
+    };
+    // The binding's own properties cannot be redefined, so an empty object stands in for it.
+    return new Proxy({} as Binding, {
+      get: (_, key: keyof Binding) => {
+        const value = recorded[key] ?? binding[key];
+        return typeof value === "function" ? value.bind(binding) : value;
+      },
+    });
+  }
+
+  #idOf(tensor: tf.Tensor): number {
+    return this.#backend.getInputTensorIds([tensor])[0]!;
+  }
+
+  #nameOfKnown(id: number, user: string): string {
+    const name = this.#nameOfId.get(id);
+    if (name !== undefined) return name;
+    throw new EngineError(
+      "UntrackedTensor",
+      `recording: expected the operands of ${user} to be inputs, variables or made while recording, found a tensor from outside. ` +
+        "Create constants inside `build`.",
+      { op: user },
+    );
+  }
+}
+
+function refuseRandomness(): never {
+  throw new EngineError(
+    "RandomnessWhileRecording",
+    "recording: expected a pure function, found a random draw. Its value would be frozen; feed random values as inputs.",
+  );
+}
+
+function isBoundsCheckOfGather(): boolean {
+  return /gather/i.test(new Error().stack ?? "");
+}
+
+/** Attribute kinds of the C interface (tensorflow/c/tf_attrtype.h). */
+function attributeOf(op: string, { name, type, value }: OpAttribute): Attribute {
+  switch (type) {
+    case 0:
+      return { s: new TextEncoder().encode(value as string) };
+    case 1:
+      return Array.isArray(value) ? { list: { i: value as number[] } } : { i: value as number };
+    case 2:
+      return Array.isArray(value) ? { list: { f: value as number[] } } : { f: value as number };
+    case 3:
+      return Array.isArray(value) ? { list: { b: value as boolean[] } } : { b: value as boolean };
+    case 4:
+      return { type: value as number };
+    case 5:
+      return { shape: shapeOf(value as number[]) };
+    default:
+      throw new EngineError("UnsupportedAttribute", `recording: expected a known attribute type on ${op}.${name}, found ${type}`, { op, name });
+  }
+}

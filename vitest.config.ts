@@ -1,0 +1,9 @@
+import { defineConfig } from "vitest/config";
+
+// The condition under which workspace packages resolve to their TypeScript sources.
+const SOURCE = "@diffucoder/source";
+
+export default defineConfig({
+  ssr: { resolve: { conditions: [SOURCE] } },
+  test: { include: ["packages/**/*.test.ts"], pool: "forks", execArgv: [`--conditions=${SOURCE}`] },
+});
