@@ -1,0 +1,42 @@
+export {
+  ArtifactStore,
+  hashFile,
+  type ArtifactFile,
+  type ArtifactKind,
+  type ArtifactManifest,
+  type ArtifactRef,
+  type DamagedFile,
+} from "./artifact-store.ts";
+export { FileBlobStore, type BlobStore } from "./blob-store.ts";
+export { codeIdentity, type CodeIdentity } from "./code-digest.ts";
+export {
+  ArtifactCorrupt,
+  ArtifactMissing,
+  DiskFull,
+  InvalidRecipe,
+  LeaseLost,
+  NondeterminismError,
+  StageCancelled,
+  StageError,
+  refuseFullDisk,
+} from "./errors.ts";
+export { describeEnvironment } from "./environment.ts";
+export { explainStage, type Difference, type Explanation } from "./explain.ts";
+export { canonicalJson, sha256, type JsonObject, type JsonValue } from "./json.ts";
+export { LeaseStore, type Lease } from "./lease.ts";
+export { findArtifact, lineageOf, planGarbage, verifyStore, type LineageNode, type LineageRun } from "./lineage-graph.ts";
+export { NameDrift, NameStore } from "./names.ts";
+export { StageRecords, type Binding, type CheckpointRecord, type Cost, type RunFacts } from "./records.ts";
+export { findCached, runStage, type RunStageOptions, type StageOutcome } from "./run-stage.ts";
+export type {
+  NumericsProfile,
+  StageContext,
+  StageDefinition,
+  StageOutput,
+  StagePlan,
+  StageProgress,
+  StageRequest,
+  StageResult,
+} from "./stage.ts";
+export { resolveStage, type KeyFacts, type ResolvedStage } from "./stage-key.ts";
+export { openStore, type Store } from "./store.ts";

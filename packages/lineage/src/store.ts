@@ -1,0 +1,33 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { ArtifactStore } from "./artifact-store.ts";
+import { FileBlobStore, type BlobStore } from "./blob-store.ts";
+import { refuseFullDisk } from "./errors.ts";
+import { LeaseStore } from "./lease.ts";
+import { NameStore } from "./names.ts";
+import { RecordStore } from "./record-store.ts";
+import { StageRecords } from "./records.ts";
+
+/** Everything that is kept: blobs, artifacts over them, records, names, leases. */
+export interface Store {
+  readonly root: string;
+  readonly blobs: BlobStore;
+  readonly artifacts: ArtifactStore;
+  readonly records: StageRecords;
+  readonly names: NameStore;
+  readonly leases: LeaseStore;
+}
+
+/** Opens the store in a directory, creating it when it is not there. */
+export async function openStore(root: string, options: { readonly leaseExpiryMs?: number } = {}): Promise<Store> {
+  await refuseFullDisk(root, () => mkdir(root, { recursive: true }));
+  const blobs = new FileBlobStore(join(root, "blobs"));
+  return {
+    root,
+    blobs,
+    artifacts: new ArtifactStore(blobs),
+    records: new StageRecords(new RecordStore(join(root, "records"))),
+    names: new NameStore(new RecordStore(join(root, "names"))),
+    leases: new LeaseStore(join(root, "leases"), options.leaseExpiryMs),
+  };
+}
