@@ -1,0 +1,15 @@
+export { loadCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoint.ts";
+export { DOCUMENTS_FILE, docIdOf, readDocuments, writeDocuments, type DocumentRow, type Split } from "./documents.ts";
+export { FormatError, type FormatErrorCode } from "./errors.ts";
+export { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
+export { readSafetensors, writeSafetensors, type NamedTensor } from "./safetensors.ts";
+export {
+  SHARD_MANIFEST,
+  ShardSet,
+  merkleRoot,
+  openShards,
+  writeShards,
+  type ShardManifest,
+  type TokenDocument,
+  type WriteShardsOptions,
+} from "./shards.ts";
