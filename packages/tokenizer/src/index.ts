@@ -1,0 +1,3 @@
+export { TokenizerError } from "./errors.ts";
+export { SPECIAL_TOKENS, Tokenizer, type EncodeOptions } from "./tokenizer.ts";
+export { trainTokenizer, type TrainTokenizerOptions } from "./train-tokenizer.ts";
