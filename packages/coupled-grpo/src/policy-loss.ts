@@ -1,5 +1,5 @@
 // Axes: B completions, C completion positions, N = B * C.
-import type * as tf from "@tensorflow/tfjs-core";
+import * as tf from "@tensorflow/tfjs-core";
 
 export interface PolicyLossInputs {
   /** Current log-probability of each sampled token, in nats. */
@@ -32,23 +32,22 @@ export interface PolicyLoss {
  * @deviation one mean over all live tokens of the batch; the released code averages micro-batches first
  */
 export function policyLoss(
-  ops: typeof tf,
   inputs: PolicyLossInputs,
   options: { readonly clip: number; readonly klWeight: number },
 ): PolicyLoss {
   const { logProbs, oldLogProbs, referenceLogProbs, advantages, live } = inputs;
-  const liveCount = ops.maximum(ops.sum(live), 1);
-  const meanOverLive = (values: tf.Tensor) => ops.div<tf.Scalar>(ops.sum(ops.mul(values, live)), liveCount);
+  const liveCount = tf.maximum(tf.sum(live), 1);
+  const meanOverLive = (values: tf.Tensor) => tf.div<tf.Scalar>(tf.sum(tf.mul(values, live)), liveCount);
 
-  const ratios = ops.exp<tf.Tensor1D>(ops.sub(logProbs, oldLogProbs)); // [N]
-  const clipped = ops.clipByValue(ratios, 1 - options.clip, 1 + options.clip); // [N]
-  const gain = ops.minimum(ops.mul(ratios, advantages), ops.mul(clipped, advantages)); // [N]
+  const ratios = tf.exp<tf.Tensor1D>(tf.sub(logProbs, oldLogProbs)); // [N]
+  const clipped = tf.clipByValue(ratios, 1 - options.clip, 1 + options.clip); // [N]
+  const gain = tf.minimum(tf.mul(ratios, advantages), tf.mul(clipped, advantages)); // [N]
 
-  const toReference = ops.sub(referenceLogProbs, logProbs); // [N]
-  const k3 = ops.sub(ops.sub(ops.exp(toReference), toReference), 1); // [N]
+  const toReference = tf.sub(referenceLogProbs, logProbs); // [N]
+  const k3 = tf.sub(tf.sub(tf.exp(toReference), toReference), 1); // [N]
 
   const divergence = meanOverLive(k3);
-  const loss = ops.add<tf.Scalar>(ops.neg(meanOverLive(gain)), ops.mul(divergence, options.klWeight));
-  const isClipped = ops.cast(ops.notEqual(ratios, clipped), "float32"); // [N]
+  const loss = tf.add<tf.Scalar>(tf.neg(meanOverLive(gain)), tf.mul(divergence, options.klWeight));
+  const isClipped = tf.cast(tf.notEqual(ratios, clipped), "float32"); // [N]
   return { loss, divergence, clippedShare: meanOverLive(isClipped), ratios };
 }

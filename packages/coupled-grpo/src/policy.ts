@@ -1,7 +1,8 @@
 // Axes: B completions, C completion window, N = B * C, T canvas, V vocabulary.
-import { createProgram, tf, type Program } from "@diffucoder/engine";
+import { createProgram, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
 import { forward, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Recipe } from "./config.ts";
 import type { PolicyBatch } from "./policy-batch.ts";
 import { policyLoss } from "./policy-loss.ts";
@@ -66,7 +67,6 @@ export class Policy {
           build: (inputs, variables) => {
             const logProbs = sampledLogProbs(model, inputs, variables, count); // [N]
             const { loss, divergence, clippedShare, ratios } = policyLoss(
-              tf,
               {
                 logProbs,
                 oldLogProbs: inputs.oldLogProbs as tf.Tensor1D,

@@ -73,7 +73,7 @@ export class Graph {
       meta_graphs: [
         {
           meta_info_def: { tags: [SAVED_MODEL_TAG], tensorflow_version: "2.9.1" },
-          graph_def: { node: this.nodes, versions: { producer: 2500, min_consumer: 0 } },
+          graph_def: { node: this.nodes, versions: { producer: 1882, min_consumer: 0 } },
         },
       ],
     });

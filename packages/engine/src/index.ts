@@ -1,4 +1,3 @@
-export * as tf from "@tensorflow/tfjs-core";
 export { backendInfo, loadBackend, resolveDtype, type BackendInfo, type BackendName } from "./backend.ts";
 export { createProgram } from "./create-program.ts";
 export { EagerProgram } from "./eager-program.ts";

@@ -1,7 +1,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Binding, NativeBackend, OpAttribute } from "./backend.ts";
 import { EngineError } from "./errors.ts";
-import { shapeOf, type Attribute, type Graph } from "./graph.ts";
+import { DataType, shapeOf, type Attribute, type Graph } from "./graph.ts";
 
 /**
  * Turns the operations that a function runs on the native backend into nodes of a graph.
@@ -14,6 +14,7 @@ export class Recorder {
   readonly #backend: NativeBackend;
   readonly #graph: Graph;
   readonly #nameOfId = new Map<number, string>();
+  readonly #dtypeOfId = new Map<number, number>();
 
   constructor(backend: NativeBackend, graph: Graph) {
     this.#backend = backend;
@@ -22,7 +23,9 @@ export class Recorder {
 
   /** Makes `tensor` stand for an existing node of the graph. */
   bind(tensor: tf.Tensor, node: string): void {
-    this.#nameOfId.set(this.#idOf(tensor), node);
+    const id = this.#idOf(tensor);
+    this.#nameOfId.set(id, node);
+    this.#dtypeOfId.set(id, DataType[tensor.dtype as keyof typeof DataType]);
   }
 
   nameOf(tensor: tf.Tensor): string {
@@ -48,14 +51,19 @@ export class Recorder {
         const id = binding.createTensor(shape, dtype, values);
         const content = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
         this.#nameOfId.set(id, this.#graph.constant(dtype, shape, content));
+        this.#dtypeOfId.set(id, dtype);
         return id;
       },
       executeOp: (op, attributes, inputs, outputCount) => {
         const outputs = binding.executeOp(op, attributes, inputs, outputCount);
         const names = inputs.map((id) => this.#nameOfKnown(id, op));
         const attr = Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeOf(op, attribute)]));
+        for (const [index, name] of (INFERRED_TYPES[op] ?? []).entries()) attr[name] ??= { type: this.#dtypeOfId.get(inputs[index]!)! };
         const node = this.#graph.add(op, names, attr);
-        outputs.forEach(({ id }, index) => this.#nameOfId.set(id, index === 0 ? node : `${node}:${index}`));
+        outputs.forEach(({ id, dtype }, index) => {
+          this.#nameOfId.set(id, index === 0 ? node : `${node}:${index}`);
+          this.#dtypeOfId.set(id, dtype);
+        });
         return outputs;
       },
       tensorDataSync: (id) => {
@@ -93,6 +101,9 @@ export class Recorder {
     );
   }
 }
+
+/** Type attributes, by input, that tfjs-node leaves for eager execution to infer; a graph must state them. */
+const INFERRED_TYPES: Readonly<Record<string, readonly string[]>> = { ExpandDims: ["T", "Tdim"], Where: ["T"] };
 
 function refuseRandomness(): never {
   throw new EngineError(

@@ -1,0 +1,40 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { globalArness, localArness } from "./arness.ts";
+
+// Orders as positions 1..T, with the values computed by hand for each definition (denominator T).
+const vectors = [
+  { order: [1, 2, 3, 4, 5, 6], strict: [5 / 6, 4 / 6, 3 / 6], set: [5 / 6, 4 / 6, 3 / 6], global: [1, 1, 1, 1] },
+  { order: [2, 1, 3, 5, 4, 6], strict: [0, 0, 0], set: [0, 2 / 6, 1 / 6], global: [4 / 6, 1, 1, 1] },
+  { order: [6, 5, 4, 3, 2, 1], strict: [0, 0, 0], set: [0, 0, 0], global: [1 / 6, 2 / 6, 3 / 6, 4 / 6] },
+  { order: [1, 2, 4, 3, 5, 6], strict: [2 / 6, 0, 0], set: [2 / 6, 1 / 6, 2 / 6], global: [5 / 6, 1, 1, 1] },
+  { order: [1, 3, 2, 4, 5, 6], strict: [2 / 6, 1 / 6, 0], set: [2 / 6, 2 / 6, 2 / 6], global: [5 / 6, 1, 1, 1] },
+  { order: [8, 1, 2, 3, 7, 4, 5, 6], strict: [4 / 8, 2 / 8, 0], set: [4 / 8, 2 / 8, 0], global: [6 / 8, 6 / 8, 6 / 8, 7 / 8] },
+];
+
+describe("AR-ness", () => {
+  it.each(vectors)("of $order", ({ order, strict, set, global }) => {
+    const positions = order.map((position) => position - 1);
+    strict.forEach((value, i) => expect(localArness(positions, i + 1)).toBeCloseTo(value, 10));
+    set.forEach((value, i) => expect(localArness(positions, i + 1, "set")).toBeCloseTo(value, 10));
+    global.forEach((value, i) => expect(globalArness(positions, i + 1)).toBeCloseTo(value, 10));
+  });
+
+  it("never grows with k (local, strict) and never falls with k (global)", () => {
+    const permutations = fc.integer({ min: 1, max: 12 }).chain((length) =>
+      fc.shuffledSubarray(Array.from({ length }, (_, i) => i), { minLength: length, maxLength: length }),
+    );
+    fc.assert(
+      fc.property(permutations, fc.integer({ min: 1, max: 12 }), (order, k) => {
+        expect(localArness(order, k + 1)).toBeLessThanOrEqual(localArness(order, k));
+        expect(globalArness(order, k + 1)).toBeGreaterThanOrEqual(globalArness(order, k));
+        expect(globalArness(order, order.length)).toBe(1);
+      }),
+    );
+  });
+
+  it("of nothing is 0", () => {
+    expect(localArness([], 1)).toBe(0);
+    expect(globalArness([], 1)).toBe(0);
+  });
+});

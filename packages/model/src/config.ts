@@ -1,0 +1,97 @@
+import { z } from "zod";
+import { ModelError } from "./errors.ts";
+
+/** Shape of the transformer: the part of a recipe that a person chooses. */
+export const architectureSchema = z
+  .strictObject({
+    hiddenSize: z.int().positive(),
+    intermediateSize: z.int().positive(),
+    layers: z.int().positive(),
+    heads: z.int().positive(),
+    kvHeads: z.int().positive(),
+    headDim: z.int().positive().multipleOf(2).optional().describe("hiddenSize / heads unless given"),
+    tied: z.boolean().default(true).describe("the head shares the embedding matrix"),
+    ropeTheta: z.number().positive().default(10_000),
+    normEpsilon: z.number().positive().default(1e-6),
+  })
+  .refine(({ heads, kvHeads }) => heads % kvHeads === 0, { message: "heads: expected a multiple of kvHeads", path: ["heads"] })
+  .refine(({ hiddenSize, heads, headDim }) => headDim !== undefined || hiddenSize % (2 * heads) === 0, {
+    message: "hiddenSize: expected a multiple of 2 * heads",
+    path: ["hiddenSize"],
+  });
+
+export type Architecture = z.infer<typeof architectureSchema>;
+
+export interface ModelConfig extends Architecture {
+  readonly vocabSize: number;
+  /** Longest canvas the model has been trained on. */
+  readonly maxPositions: number;
+  readonly maskId: number;
+  readonly padId: number;
+}
+
+export const headDimOf = (config: Architecture): number => config.headDim ?? config.hiddenSize / config.heads;
+
+/** `config.json` in the layout of Qwen2 and Dream. */
+export function toHuggingFace(config: ModelConfig): Record<string, unknown> {
+  return {
+    architectures: ["DreamModel"],
+    model_type: "Dream",
+    hidden_act: "silu",
+    hidden_size: config.hiddenSize,
+    intermediate_size: config.intermediateSize,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    num_key_value_heads: config.kvHeads,
+    head_dim: headDimOf(config),
+    max_position_embeddings: config.maxPositions,
+    rms_norm_eps: config.normEpsilon,
+    rope_theta: config.ropeTheta,
+    tie_word_embeddings: config.tied,
+    vocab_size: config.vocabSize,
+    mask_token_id: config.maskId,
+    pad_token_id: config.padId,
+    attention_dropout: 0,
+    use_cache: false,
+    torch_dtype: "float32",
+  };
+}
+
+const huggingFaceConfig = z.object({
+  hidden_act: z.literal("silu").optional(),
+  hidden_size: z.int().positive(),
+  intermediate_size: z.int().positive(),
+  num_hidden_layers: z.int().positive(),
+  num_attention_heads: z.int().positive(),
+  num_key_value_heads: z.int().positive(),
+  head_dim: z.int().positive().optional(),
+  max_position_embeddings: z.int().positive(),
+  rms_norm_eps: z.number(),
+  rope_theta: z.number(),
+  tie_word_embeddings: z.boolean(),
+  vocab_size: z.int().positive(),
+  mask_token_id: z.int(),
+  pad_token_id: z.int(),
+});
+
+/** @throws ModelError `WrongConfig` naming each key that is wrong */
+export function fromHuggingFace(json: unknown): ModelConfig {
+  const parsed = huggingFaceConfig.safeParse(json);
+  if (!parsed.success) throw new ModelError("WrongConfig", `config.json: ${z.prettifyError(parsed.error)}`);
+  const config = parsed.data;
+  return {
+    hiddenSize: config.hidden_size,
+    intermediateSize: config.intermediate_size,
+    layers: config.num_hidden_layers,
+    heads: config.num_attention_heads,
+    kvHeads: config.num_key_value_heads,
+    headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
+    tied: config.tie_word_embeddings,
+    ropeTheta: config.rope_theta,
+    normEpsilon: config.rms_norm_eps,
+    vocabSize: config.vocab_size,
+    maxPositions: config.max_position_embeddings,
+    maskId: config.mask_token_id,
+    padId: config.pad_token_id,
+  };
+}
