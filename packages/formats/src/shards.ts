@@ -237,7 +237,10 @@ export class ShardSet {
   readonly sources: readonly string[];
   readonly #files: readonly FileHandle[];
   readonly #batches: readonly Batch[];
-  #cached: { batch: Batch; tokens: Uint32Array } | undefined;
+  /** Least recently used first. */
+  readonly #cache = new Map<Batch, Uint32Array>();
+  #cachedTokens = 0;
+  #reading: Promise<unknown> = Promise.resolve();
 
   private constructor(manifest: ShardManifest, files: readonly FileHandle[], batches: readonly Batch[], index: DocumentIndex) {
     this.manifest = manifest;
@@ -297,11 +300,28 @@ export class ShardSet {
     await Promise.all(this.#files.map((file) => file.close()));
   }
 
-  async #tokensOf(batch: Batch): Promise<Uint32Array> {
-    if (this.#cached?.batch !== batch) this.#cached = { batch, tokens: tokenValues((await batch.reader.readRecordBatch(batch.index))!) };
-    return this.#cached.tokens;
+  /** One read at a time: Arrow's reader keeps its position in the file. */
+  #tokensOf(batch: Batch): Promise<Uint32Array> {
+    const tokens = this.#reading.then(() => this.#load(batch));
+    this.#reading = tokens.catch(() => {});
+    return tokens;
+  }
+
+  async #load(batch: Batch): Promise<Uint32Array> {
+    const tokens = this.#cache.get(batch) ?? tokenValues((await batch.reader.readRecordBatch(batch.index))!);
+    if (!this.#cache.delete(batch)) this.#cachedTokens += tokens.length;
+    this.#cache.set(batch, tokens);
+    for (const [oldest, { length }] of this.#cache) {
+      if (this.#cachedTokens <= CACHED_TOKENS || oldest === batch) break;
+      this.#cache.delete(oldest);
+      this.#cachedTokens -= length;
+    }
+    return tokens;
   }
 }
+
+/** Random access rereads record batches; 64 MiB of them stay in memory. */
+const CACHED_TOKENS = 1 << 24;
 
 interface DocumentIndex {
   readonly offsets: Float64Array;

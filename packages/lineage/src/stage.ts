@@ -69,6 +69,8 @@ export interface StagePlan {
   readonly parameterCount?: number;
   readonly peakMemoryBytes?: number;
   readonly notes?: readonly string[];
+  /** What later stages need to know for their own plans, such as `vocabSize` or the model's `config.json`. */
+  readonly facts?: JsonObject;
 }
 
 /** One kind of stage: its name, its schema, what it reads and writes, and how to run it. */
@@ -87,6 +89,7 @@ export interface StageDefinition<R = any, E = any> {
   readonly executionSchema: z.ZodType<E>;
   /** sha256 of each file outside the store that the recipe names, by name. */
   sources?(recipe: R, baseDirectory: string): Promise<Record<string, string>>;
-  plan?(recipe: R): StagePlan;
+  /** @param inputs plans of the stages that make this one's inputs, by role */
+  plan?(recipe: R, inputs: Readonly<Record<string, StagePlan>>): StagePlan;
   run(request: StageRequest<R, E>, context: StageContext): Promise<StageResult>;
 }

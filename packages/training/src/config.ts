@@ -1,0 +1,41 @@
+import { z } from "zod";
+
+export const optimizerSchema = z.strictObject({
+  learningRate: z.number().positive().default(1e-3).describe("peak"),
+  warmupSteps: z.int().nonnegative().default(20).describe("linear from zero"),
+  finalShare: z.number().min(0).max(1).default(0.1).describe("cosine floor as a share of the peak"),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.95),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().nonnegative().default(0.1),
+  clipNorm: z.number().positive().default(1).describe("largest global gradient norm"),
+});
+
+/** What every diffusion training stage's recipe holds; a stage adds its own keys. */
+export const trainingRecipe = {
+  steps: z.int().positive(),
+  batchSize: z.int().positive().default(16).describe("canvases a step"),
+  canvasLength: z.int().min(2).default(64).describe("tokens a canvas"),
+  noise: z
+    .strictObject({
+      levels: z
+        .enum(["independent", "stratified"])
+        .default("independent")
+        .describe("stratified spreads a batch's noise levels evenly over (0, 1]; each alone is still uniform"),
+      smallest: z.number().gt(0).lt(1).default(1e-3).describe("no level below this is drawn, which bounds the weight 1/t"),
+    })
+    .prefault({}),
+  optimizer: optimizerSchema.prefault({}),
+  validationBatches: z.int().positive().default(4).describe("batches of fixed noise that the validation loss is measured on"),
+};
+
+/** How the work is done; recorded, never part of a key. */
+export const trainingExecution = z.strictObject({
+  checkpointEverySteps: z.int().positive().default(200),
+});
+
+const recipeShape = z.strictObject(trainingRecipe);
+
+export type TrainingRecipe = z.infer<typeof recipeShape>;
+export type TrainingExecution = z.infer<typeof trainingExecution>;
+export type OptimizerRecipe = z.infer<typeof optimizerSchema>;

@@ -1,0 +1,12 @@
+export type { BatchSource, DiffusionBatch } from "./batch-source.ts";
+export { optimizerSchema, trainingExecution, trainingRecipe, type OptimizerRecipe, type TrainingExecution, type TrainingRecipe } from "./config.ts";
+export { NonFiniteLoss, UnusableData } from "./errors.ts";
+export { learningRateAt, type LearningRateSchedule } from "./learning-rate.ts";
+export { LEDGER_FILE, formatLedger, ledgerEntry, parseLedger, type LedgerEntry } from "./ledger.ts";
+export { loadStart, type StartingModel } from "./load-start.ts";
+export { drawNoiseLevels, fixedNoiseLevels } from "./noise-levels.ts";
+export { planTraining, plannedModel } from "./plan.ts";
+export { sampleOrder, type SampleOrderKey } from "./sample-order.ts";
+export { readPackedSample, shardBatches, type PackedSample } from "./shard-batches.ts";
+export { trainDiffusion, type DiffusionTraining, type TrainingSummary } from "./train-diffusion.ts";
+export { candidatePath } from "./training-state.ts";

@@ -1,0 +1,211 @@
+// Axes: B canvases, T tokens per canvas, R masked rows (padded).
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { createProgram, type Program } from "@diffucoder/engine";
+import type { NamedTensor } from "@diffucoder/formats";
+import { StageCancelled, type ArtifactRef, type JsonObject, type StageContext, type StageResult } from "@diffucoder/lineage";
+import { decays, diffusionFeeds, diffusionLossGraph, parameterCount, parameterShapes, toHuggingFace, type ModelConfig } from "@diffucoder/model";
+import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
+import type { TrainingExecution, TrainingRecipe } from "./config.ts";
+import { NonFiniteLoss } from "./errors.ts";
+import { learningRateAt } from "./learning-rate.ts";
+import { ledgerEntry } from "./ledger.ts";
+import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
+
+/** One training stage in the history of a checkpoint. */
+export interface TrainingSummary extends JsonObject {
+  readonly stage: string;
+  readonly steps: number;
+  readonly tokens: number;
+  /** Loss on held-out data under fixed noise, in nats per maskable token. */
+  readonly validationLossAtStart: number;
+  readonly validationLossAtEnd: number;
+  /** ln V: what guessing every token alike would cost. */
+  readonly uniformLoss: number;
+}
+
+export interface DiffusionTraining {
+  readonly stage: string;
+  readonly model: ModelConfig;
+  readonly parameters: ReadonlyMap<string, NamedTensor>;
+  readonly tokenizerJson: string;
+  /** Summaries of the stages that trained `parameters`, oldest first. */
+  readonly history: readonly TrainingSummary[];
+  readonly source: BatchSource;
+  readonly recipe: TrainingRecipe;
+  readonly execution: TrainingExecution;
+  /** Steps whose weights the result keeps beside the final ones. */
+  readonly keepSteps?: readonly number[];
+}
+
+/**
+ * Trains a masked-diffusion model and returns its checkpoint.
+ *
+ * Stopped at any step and resumed, it gives the same bytes: the batch is a function of the step, and weights, moments
+ * and metrics are stored in full.
+ *
+ * @throws StageCancelled after saving a checkpoint, when the signal asks for it
+ * @throws NonFiniteLoss
+ */
+export async function trainDiffusion(training: DiffusionTraining, context: StageContext): Promise<StageResult> {
+  const { stage, recipe, execution, keepSteps = [] } = training;
+  const trainer = await Trainer.create(training, context.numerics.dtype);
+  try {
+    const state = await startOrResume(trainer, training, context);
+    while (state.step < recipe.steps) {
+      // The step holds the thread; this is where signals and progress get through.
+      await setImmediate();
+      if (context.signal.aborted) {
+        await checkpoint(trainer, state, training, context);
+        throw new StageCancelled(stage, state.step);
+      }
+      await trainOneStep(trainer, state, training, context);
+      if (keepSteps.includes(state.step)) state.candidates.set(state.step, trainer.program.readVariables());
+      const isDue = state.step % execution.checkpointEverySteps === 0 && state.step < recipe.steps;
+      if (isDue) await checkpoint(trainer, state, training, context);
+    }
+    return await finish(trainer, state, training, context);
+  } finally {
+    trainer.program.dispose();
+  }
+}
+
+async function startOrResume(trainer: Trainer, training: DiffusionTraining, context: StageContext): Promise<TrainingState> {
+  if (context.resumeFrom === undefined) {
+    trainer.program.writeVariables(training.parameters);
+    const validationLossAtStart = await validationLoss(trainer, training, context);
+    return { step: 0, validationLossAtStart, metrics: [], ledger: [], candidates: new Map() };
+  }
+  const { state, checkpoint } = await readTraining(context.artifacts, context.resumeFrom.ref);
+  trainer.program.writeVariables(checkpoint.parameters);
+  trainer.program.writeOptimizer(checkpoint.optimizer!);
+  context.log(`resumed at step ${state.step}`);
+  return state;
+}
+
+async function trainOneStep(trainer: Trainer, state: TrainingState, training: DiffusionTraining, context: StageContext): Promise<void> {
+  const { stage, recipe, source } = training;
+  const step = state.step + 1;
+  const batch = await source.trainingBatch(step);
+  const learningRate = learningRateAt(step, recipe.steps, recipe.optimizer);
+  const { loss, gradientNorm, outputs } = trainer.step(batch, { learningRate, step });
+  if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+    throw new NonFiniteLoss({ stage, step, loss, gradientNorm, documents: batch.documents });
+  }
+  state.step = step;
+  state.metrics.push({
+    stage,
+    step,
+    loss,
+    lossPerMasked: outputs.lossPerMasked![0]!,
+    crossEntropy: outputs.crossEntropy![0]!,
+    gradientNorm,
+    learningRate,
+    tokens: step * recipe.batchSize * recipe.canvasLength,
+  });
+  state.ledger.push(ledgerEntry(step, recipe.batchSize, batch.documents));
+  context.report({ step, totalSteps: recipe.steps, unit: "steps", metrics: { loss } });
+}
+
+async function validationLoss(trainer: Trainer, { source, recipe, stage }: DiffusionTraining, context: StageContext): Promise<number> {
+  let sum = 0;
+  for (let index = 0; index < recipe.validationBatches; index++) {
+    context.report({ step: index, totalSteps: recipe.validationBatches, unit: "validation batches", note: `validating ${stage}` });
+    sum += trainer.loss(await source.validationBatch(index));
+    await setImmediate();
+  }
+  return sum / recipe.validationBatches;
+}
+
+async function checkpoint(trainer: Trainer, state: TrainingState, training: DiffusionTraining, context: StageContext): Promise<ArtifactRef> {
+  const directory = join(context.scratchDir, `step-${state.step}`);
+  await writeTraining(directory, state, trainer.weights());
+  return context.saveCheckpoint(state.step, directory, { stage: training.stage, step: state.step });
+}
+
+async function finish(trainer: Trainer, state: TrainingState, training: DiffusionTraining, context: StageContext): Promise<StageResult> {
+  const { stage, recipe, model, history } = training;
+  const summary: TrainingSummary = {
+    stage,
+    steps: recipe.steps,
+    tokens: recipe.steps * recipe.batchSize * recipe.canvasLength,
+    validationLossAtStart: state.validationLossAtStart,
+    validationLossAtEnd: await validationLoss(trainer, training, context),
+    uniformLoss: Math.log(model.vocabSize),
+  };
+  const directory = join(context.scratchDir, "result");
+  await writeTraining(directory, state, trainer.weights());
+  const meta = { stage, step: state.step, parameterCount: parameterCount(model), history: [...history, summary], candidates: [...state.candidates.keys()] };
+  return { outputs: { checkpoint: { kind: "checkpoint", directory, meta } }, summary };
+}
+
+/** The model's graphs, one for each number of masked rows, and the batches laid out for them. */
+class Trainer {
+  readonly program: Program;
+  readonly #training: DiffusionTraining;
+
+  private constructor(program: Program, training: DiffusionTraining) {
+    this.program = program;
+    this.#training = training;
+  }
+
+  static async create(training: DiffusionTraining, dtype: "fp32" | "bf16"): Promise<Trainer> {
+    const { model, recipe, source } = training;
+    const { batchSize, canvasLength, optimizer } = recipe;
+    const graphs = rowCapacities(batchSize * canvasLength).flatMap((rowCapacity) =>
+      (source.annealed ? [false, true] : [false]).map((annealed) => {
+        const graph = diffusionLossGraph(model, { batchSize, canvasLength, rowCapacity, annealed });
+        return [graphName(rowCapacity, annealed), { ...graph, train: true as const }] as const;
+      }),
+    );
+    const program = await createProgram({
+      variables: parameterShapes(model),
+      dtype,
+      optimizer: {
+        beta1: optimizer.beta1,
+        beta2: optimizer.beta2,
+        epsilon: optimizer.epsilon,
+        weightDecay: optimizer.weightDecay,
+        clipNorm: optimizer.clipNorm,
+        decays: decays(model),
+      },
+      graphs: Object.fromEntries(graphs),
+    });
+    return new Trainer(program, training);
+  }
+
+  step(batch: DiffusionBatch, at: { learningRate: number; step: number }): ReturnType<Program["trainStep"]> {
+    const { graph, feeds } = this.#layOut(batch);
+    return this.program.trainStep(graph, feeds, at);
+  }
+
+  loss(batch: DiffusionBatch): number {
+    const { graph, feeds } = this.#layOut(batch);
+    return this.program.run(graph, feeds, ["loss"]).loss![0]!;
+  }
+
+  weights() {
+    const { model, tokenizerJson } = this.#training;
+    return { config: toHuggingFace(model), parameters: this.program.readVariables(), tokenizerJson, optimizer: this.program.readOptimizer() };
+  }
+
+  #layOut({ canvases, originals, maskableCount, attentionBias }: DiffusionBatch) {
+    const { batchSize, canvasLength } = this.#training.recipe;
+    const masked = canvases.reduce((sum, canvas) => sum + canvas.masked.length, 0);
+    const rowCapacity = rowCapacities(batchSize * canvasLength).find((capacity) => capacity >= masked)!;
+    const feeds = diffusionFeeds({ canvases, originals, maskableCount, rowCapacity });
+    return {
+      graph: graphName(rowCapacity, attentionBias !== undefined),
+      feeds: { ...feeds, ...(attentionBias === undefined ? {} : { attentionBias }) },
+    };
+  }
+}
+
+/** The head runs on masked rows only, about half of all; a few capacities keep the padding small. */
+function rowCapacities(tokens: number): number[] {
+  return [...new Set(CAPACITY_SHARES.map((share) => Math.ceil(tokens * share)))];
+}
+
+const CAPACITY_SHARES = [0.5625, 0.75, 1];
+
+const graphName = (rowCapacity: number, annealed: boolean): string => `rows-${rowCapacity}${annealed ? "-annealed" : ""}`;
