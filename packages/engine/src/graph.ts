@@ -84,6 +84,11 @@ export class Graph {
 
 export const SAVED_MODEL_TAG = "serve";
 
+const PROTO = join(import.meta.dirname, "graph.proto");
+
+/** Files beside the sources that results depend on, for a stage's `assets`. */
+export const engineAssets: readonly string[] = [PROTO];
+
 const SavedModel = protobuf
-  .parse(readFileSync(join(import.meta.dirname, "graph.proto"), "utf8"), { keepCase: true })
+  .parse(readFileSync(PROTO, "utf8"), { keepCase: true })
   .root.lookupType("SavedModel");

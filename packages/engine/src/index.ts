@@ -2,6 +2,7 @@ export { backendInfo, loadBackend, resolveDtype, type BackendInfo, type BackendN
 export { createProgram } from "./create-program.ts";
 export { EagerProgram } from "./eager-program.ts";
 export { EngineError, type EngineErrorCode } from "./errors.ts";
+export { engineAssets } from "./graph.ts";
 export type {
   AdamWSpec,
   Feed,

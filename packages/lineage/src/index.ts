@@ -8,6 +8,7 @@ export {
   type DamagedFile,
 } from "./artifact-store.ts";
 export { FileBlobStore, type BlobStore } from "./blob-store.ts";
+export { cacheDirectory } from "./cache-directory.ts";
 export { codeIdentity, type CodeIdentity } from "./code-digest.ts";
 export {
   ArtifactCorrupt,

@@ -5,6 +5,7 @@ export { learningRateAt, type LearningRateSchedule } from "./learning-rate.ts";
 export { LEDGER_FILE, formatLedger, ledgerEntry, parseLedger, type LedgerEntry } from "./ledger.ts";
 export { loadStart, type StartingModel } from "./load-start.ts";
 export { drawNoiseLevels, fixedNoiseLevels } from "./noise-levels.ts";
+export { checkTokenizer, openTrainingShards, type TrainingShards } from "./open-shards.ts";
 export { planTraining, plannedModel } from "./plan.ts";
 export { sampleOrder, type SampleOrderKey } from "./sample-order.ts";
 export { readPackedSample, shardBatches, type PackedSample } from "./shard-batches.ts";

@@ -115,7 +115,7 @@ async function context(options: { stopAt?: number; resumeFrom?: { ref: ArtifactR
 
 async function digestsBelow(directory: string): Promise<Record<string, string>> {
   const files = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-  const digests = files.map(async (file) => [join(file.parentPath, file.name).slice(directory.length), (await hashFile(join(file.parentPath, file.name))).sha256] as const);
+  const digests = files.map(async (file) => [join(file.parentPath, file.name).slice(directory.length), await hashFile(join(file.parentPath, file.name))] as const);
   return Object.fromEntries((await Promise.all(digests)).sort());
 }
 

@@ -1,0 +1,107 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { DOCUMENTS_FILE, readDocuments, writeShards, type DocumentRow, type TokenDocument } from "@diffucoder/formats";
+import {
+  InvalidRecipe,
+  StageCancelled,
+  sha256,
+  type ArtifactRef,
+  type ArtifactStore,
+  type StageContext,
+  type StageDefinition,
+  type StageRequest,
+  type StageResult,
+} from "@diffucoder/lineage";
+import { stream } from "@diffucoder/random";
+import { SPECIAL_TOKENS, Tokenizer, trainTokenizer } from "@diffucoder/tokenizer";
+import { tokenizeExecutionSchema, tokenizeRecipeSchema, type TokenizeRecipe } from "./config.ts";
+
+/**
+ * Documents as token shards, train and validation apart, each document closed by `<|endoftext|>`. The tokenizer is
+ * learned here, or taken from other shards, so that later mixtures fit the same model.
+ */
+export const tokenizeStage: StageDefinition<TokenizeRecipe, Record<string, never>> = {
+  name: "tokenize",
+  packageName: "@diffucoder/corpus",
+  entry: import.meta.filename,
+  resource: "cpu",
+  inputs: { documents: { kind: "documents" }, tokenizer: { kind: "shards", optional: true } },
+  outputs: { shards: "shards" },
+  recipeSchema: tokenizeRecipeSchema,
+  executionSchema: tokenizeExecutionSchema,
+  plan: ({ vocabSize }, inputs) => ({ facts: { vocabSize: vocabSize ?? inputs.tokenizer?.facts?.vocabSize ?? null } }),
+  run: runTokenize,
+};
+
+async function runTokenize({ recipe, inputs, seed }: StageRequest<TokenizeRecipe>, context: StageContext): Promise<StageResult> {
+  const rows = await Array.fromAsync(readDocuments(await context.artifacts.file(inputs.documents!, DOCUMENTS_FILE)));
+  checkMixture(recipe, rows);
+  context.report({ step: 0, totalSteps: rows.length, unit: "documents", note: "tokenizer" });
+  const tokenizer = await tokenizerFor(recipe, rows, inputs.tokenizer, context.artifacts);
+  const directory = join(context.scratchDir, "shards");
+  const tokenizerJson = tokenizer.toJson();
+  const documents = await encodeAll(rows, tokenizer, context);
+  const options = { vocabSize: tokenizer.vocabSize, tokenizerSha256: sha256(tokenizerJson), tokensPerShard: recipe.tokensPerShard };
+  const train = await writeShards(join(directory, "train"), mix(documents.train, recipe.mixture, seed), options);
+  const validation = await writeShards(join(directory, "validation"), documents.validation, options);
+  await writeFile(join(directory, "tokenizer.json"), tokenizerJson);
+  const summary = {
+    vocabSize: tokenizer.vocabSize,
+    train: { documents: train.documents, tokens: train.tokens, root: train.root },
+    validation: { documents: validation.documents, tokens: validation.tokens, root: validation.root },
+  };
+  return { outputs: { shards: { kind: "shards", directory, meta: summary } }, summary };
+}
+
+function checkMixture({ mixture }: TokenizeRecipe, rows: readonly DocumentRow[]): void {
+  const sources = new Set(rows.map(({ source }) => source));
+  const unknown = Object.keys(mixture).filter((source) => !sources.has(source));
+  if (unknown.length === 0) return;
+  throw new InvalidRecipe("stage tokenize", [`mixture: expected ids of ${[...sources].sort().join(", ")}, found ${unknown.join(", ")}`]);
+}
+
+async function tokenizerFor(recipe: TokenizeRecipe, rows: readonly DocumentRow[], given: ArtifactRef | undefined, artifacts: ArtifactStore): Promise<Tokenizer> {
+  if ((recipe.vocabSize === undefined) === (given === undefined)) {
+    throw new InvalidRecipe("stage tokenize", [`expected either vocabSize or a tokenizer input, found ${given === undefined ? "neither" : "both"}`]);
+  }
+  if (given !== undefined) return Tokenizer.fromJson(await readFile(await artifacts.file(given, "tokenizer.json"), "utf8"));
+  return trainTokenizer(textsUpTo(rows, recipe.trainingBytes), { vocabSize: recipe.vocabSize! });
+}
+
+/** Training documents spread evenly over the corpus, so that no source is left out of the vocabulary. */
+function textsUpTo(rows: readonly DocumentRow[], bytes: number): string[] {
+  const candidates = rows.filter(({ split }) => split === "train");
+  const total = candidates.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+  const every = Math.max(1, Math.ceil(total / bytes));
+  return candidates.filter((_, i) => i % every === 0).map(({ text }) => text);
+}
+
+async function encodeAll(rows: readonly DocumentRow[], tokenizer: Tokenizer, context: StageContext) {
+  const documents: Record<DocumentRow["split"], TokenDocument[]> = { train: [], validation: [] };
+  const end = tokenizer.id(END_OF_TEXT);
+  for (const [index, { docId, source, language, split, text }] of rows.entries()) {
+    const encoded = tokenizer.encode(text);
+    const tokens = new Uint32Array(encoded.length + 1).fill(end);
+    tokens.set(encoded);
+    documents[split].push({ docId, source, language, tokens });
+    if (index % DOCUMENTS_PER_BREATH !== 0) continue;
+    if (context.signal.aborted) throw new StageCancelled("tokenize");
+    context.report({ step: index, totalSteps: rows.length, unit: "documents" });
+    await setImmediate();
+  }
+  return documents;
+}
+
+const END_OF_TEXT = SPECIAL_TOKENS[0];
+const DOCUMENTS_PER_BREATH = 64;
+
+/** Each document as often as its source's weight says; what is left of a fraction is a draw of its own. */
+function mix(documents: readonly TokenDocument[], mixture: TokenizeRecipe["mixture"], seed: number): TokenDocument[] {
+  return documents.flatMap((document) => {
+    const weight = mixture[document.source] ?? 1;
+    const draw = stream({ seed, stage: "tokenize", purpose: `mixture ${document.docId}` }).uniform();
+    const times = Math.floor(weight) + (draw < weight % 1 ? 1 : 0);
+    return Array.from({ length: times }, () => document);
+  });
+}

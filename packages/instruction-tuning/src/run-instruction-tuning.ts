@@ -1,0 +1,49 @@
+import { engineAssets } from "@diffucoder/engine";
+import { InvalidRecipe, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { generateTasks, type TaskSplit } from "@diffucoder/tasks";
+import { Tokenizer } from "@diffucoder/tokenizer";
+import { loadStart, planTraining, plannedModel, trainDiffusion } from "@diffucoder/training";
+import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
+import { instructionBatches, layOutTask } from "./instruction-batches.ts";
+
+/**
+ * Instruction tuning on canvases of fixed length: prompts are noised less and less over the first epoch, then never.
+ *
+ * @source DiffuCoder, arXiv:2506.20639v2, section 3 (stage 3)
+ */
+export const instructionTuningStage: StageDefinition<Recipe, Execution> = {
+  name: "instruction-tuning",
+  packageName: "@diffucoder/instruction-tuning",
+  entry: import.meta.filename,
+  assets: engineAssets,
+  resource: "train",
+  inputs: { checkpoint: { kind: "checkpoint" } },
+  outputs: { checkpoint: "checkpoint" },
+  recipeSchema,
+  executionSchema,
+  plan: (recipe, inputs) => {
+    const model = plannedModel(inputs.checkpoint);
+    if (model === undefined) throw new InvalidRecipe("stage instruction-tuning", ["expected an input `checkpoint` whose plan tells its model, found none"]);
+    return planTraining(model, recipe, inputs.checkpoint!.facts!);
+  },
+  run: runInstructionTuning,
+};
+
+async function runInstructionTuning({ recipe, execution, inputs, seed }: StageRequest<Recipe, Execution>, context: StageContext): Promise<StageResult> {
+  const start = await loadStart(context.artifacts, inputs.checkpoint!);
+  const model = { ...start.model, maxPositions: Math.max(start.model.maxPositions, recipe.canvasLength) };
+  const tokenizer = Tokenizer.fromJson(start.tokenizerJson);
+  const samplesOf = (split: TaskSplit, count: number) =>
+    generateTasks({ families: recipe.tasks.families, split, count, seed }).map((task) => layOutTask(task, tokenizer, model.padId, recipe.canvasLength));
+  const source = instructionBatches({
+    seed,
+    recipe,
+    model,
+    train: samplesOf("train", recipe.tasks.count),
+    validation: samplesOf("selection", VALIDATION_TASKS),
+  });
+  return trainDiffusion({ ...start, model, stage: "instruction-tuning", source, recipe, execution, keepSteps: recipe.keepSteps }, context);
+}
+
+/** From the selection split: the reported, held-out one stays unseen until evaluation. */
+const VALIDATION_TASKS = 64;

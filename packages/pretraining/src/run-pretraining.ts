@@ -1,0 +1,78 @@
+import { engineAssets } from "@diffucoder/engine";
+import { InvalidRecipe, type StageContext, type StageDefinition, type StagePlan, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { initialParameters, toHuggingFace, type ModelConfig } from "@diffucoder/model";
+import {
+  checkTokenizer,
+  loadStart,
+  openTrainingShards,
+  planTraining,
+  plannedModel,
+  shardBatches,
+  trainDiffusion,
+  type StartingModel,
+  type TrainingShards,
+} from "@diffucoder/training";
+import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
+
+/**
+ * Adaptation pre-training: turns packed documents into a masked-diffusion model, from new weights or from a checkpoint,
+ * while attention opens from causal to full.
+ *
+ * @source DiffuCoder, arXiv:2506.20639v2, section 3 (stage 1); attention-mask annealing of arXiv:2410.17891, section 3.2
+ */
+export const pretrainingStage: StageDefinition<Recipe, Execution> = {
+  name: "pretraining",
+  packageName: "@diffucoder/pretraining",
+  entry: import.meta.filename,
+  assets: engineAssets,
+  resource: "train",
+  inputs: { shards: { kind: "shards" }, checkpoint: { kind: "checkpoint", optional: true } },
+  outputs: { checkpoint: "checkpoint" },
+  recipeSchema,
+  executionSchema,
+  plan: planPretraining,
+  run: runPretraining,
+};
+
+async function runPretraining({ recipe, execution, inputs, seed }: StageRequest<Recipe, Execution>, context: StageContext): Promise<StageResult> {
+  const shards = await openTrainingShards(context.artifacts, inputs.shards!);
+  try {
+    const start = inputs.checkpoint === undefined ? newModel(recipe, shards, seed) : await loadStart(context.artifacts, inputs.checkpoint);
+    checkTokenizer(shards, start.tokenizerJson);
+    const source = shardBatches({
+      stage: "pretraining",
+      seed,
+      recipe,
+      maskId: start.model.maskId,
+      train: shards.train,
+      validation: shards.validation,
+      annealingSteps: recipe.annealingSteps,
+    });
+    return await trainDiffusion({ ...start, stage: "pretraining", source, recipe, execution }, context);
+  } finally {
+    await shards.close();
+  }
+}
+
+function newModel(recipe: Recipe, { tokenizer, tokenizerJson }: TrainingShards, seed: number): StartingModel {
+  const model = modelOf(recipe, {
+    vocabSize: tokenizer.vocabSize,
+    maskId: tokenizer.id("<|mask|>"),
+    padId: tokenizer.id("<|dlm_pad|>"),
+  });
+  return { model, parameters: initialParameters(model, seed), tokenizerJson, history: [] };
+}
+
+function modelOf(recipe: Recipe, vocabulary: { vocabSize: number; maskId: number; padId: number }): ModelConfig {
+  if (recipe.architecture === undefined) {
+    throw new InvalidRecipe("stage pretraining", ["expected `architecture` in the recipe or a `checkpoint` input, found neither"]);
+  }
+  return { ...recipe.architecture, ...vocabulary, maxPositions: recipe.canvasLength };
+}
+
+function planPretraining(recipe: Recipe, inputs: Readonly<Record<string, StagePlan>>): StagePlan {
+  const vocabSize = Number(inputs.shards?.facts?.vocabSize);
+  // Which ids the specials get does not change what the stage costs.
+  const model = plannedModel(inputs.checkpoint) ?? modelOf(recipe, { vocabSize, maskId: 0, padId: 0 });
+  return planTraining(model, recipe, { model: toHuggingFace(model) as never });
+}
