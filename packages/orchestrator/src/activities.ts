@@ -1,0 +1,107 @@
+import { openStore, findCached, InvalidRecipe, resolveStage, StageCancelled, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import { ApplicationFailure, Context } from "@temporalio/activity";
+import { join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { failureFacts, NumericsUnsupported, type FailureFacts } from "./errors.ts";
+import type { Home } from "./home.ts";
+import { writeState } from "./process-state.ts";
+import { parseSettings } from "./stage-settings.ts";
+import type { StageRegistry } from "./stages.ts";
+import { superviseStage } from "./supervise-stage.ts";
+import type { ControlActivities, StageActivities, StageJob, TrainActivities } from "./workflows/contract.ts";
+
+export interface ActivitySetting {
+  readonly home: Home;
+  readonly registry: StageRegistry;
+  /** Called as stage processes start and end. */
+  readonly onLoad: (running: number) => void;
+}
+
+/** The activities of each queue. */
+export async function createActivities(setting: ActivitySetting): Promise<{ control: ControlActivities; cpu: StageActivities; train: TrainActivities }> {
+  const store = await openStore(setting.home.store);
+  const runStage = stageRunner(setting);
+  return {
+    control: short(controlActivities(setting, store)),
+    cpu: { runStage },
+    train: {
+      runStage,
+      ...short({
+        resolveNumerics: async (policy) => {
+          const preferred = await setting.registry.preferredDtype();
+          if (policy === "bf16" && preferred !== "bf16") throw new NumericsUnsupported(policy, preferred);
+          return policy === "auto" ? preferred : policy;
+        },
+      } satisfies Pick<TrainActivities, "resolveNumerics">),
+    },
+  };
+}
+
+function controlActivities({ home, registry }: ActivitySetting, store: Store): ControlActivities {
+  return {
+    async prepareStage(job) {
+      const { key } = await resolveStage(await registry.stage(job.uses), job, job.dtype);
+      const binding = await findCached(store, key);
+      if (binding === undefined) return { key };
+      return { key, result: { key, cached: true, outputs: binding.outputs, summary: binding.summary, wallMs: binding.cost.wallMs } };
+    },
+    async checkSettings(uses, settings) {
+      return parseSettings(await registry.stage(uses), settings);
+    },
+    async checkArtifacts(stage, kinds, digests) {
+      const refs: Record<string, ArtifactRef> = {};
+      for (const [output, digest] of Object.entries(digests)) {
+        const ref = { kind: kinds[output]!, digest };
+        const { kind } = await store.artifacts.manifest(ref);
+        if (kind !== ref.kind) throw new InvalidRecipe(`stage ${stage}, output ${output}`, [`expected a ${ref.kind} artifact, found ${kind}`]);
+        refs[output] = ref;
+      }
+      return refs;
+    },
+    async recordStatus(status) {
+      const folder = join(home.runs, status.runId);
+      mkdirSync(folder, { recursive: true });
+      writeState(join(folder, "status.json"), status);
+    },
+  };
+}
+
+function stageRunner({ home, onLoad }: ActivitySetting): StageActivities["runStage"] {
+  let running = 0;
+  return async (job: StageJob) => {
+    const context = Context.current();
+    onLoad((running += 1));
+    try {
+      return await superviseStage({ home, job, signal: context.cancellationSignal, onAlive: (progress) => context.heartbeat(progress) });
+    } catch (error) {
+      if (!(error instanceof StageCancelled)) throw acrossServer(failureFacts(error));
+      if (context.cancellationDetails?.workerShutdown !== true) return await context.cancelled;
+      throw acrossServer({ code: "WorkerStopped", message: `${error.message}, since its worker is to stop`, retryable: true, details: {} });
+    } finally {
+      onLoad((running -= 1));
+    }
+  };
+}
+
+/** Wraps short activities: a sign of life each second, typed failures kept. */
+function short<T extends object>(activities: T): T {
+  const wrapped = Object.entries(activities).map(([name, work]: [string, (...args: unknown[]) => Promise<unknown>]) => {
+    const activity = async (...args: unknown[]): Promise<unknown> => {
+      const context = Context.current();
+      const beat = setInterval(() => context.heartbeat(), 1000);
+      try {
+        return await work(...args);
+      } catch (error) {
+        throw acrossServer(failureFacts(error));
+      } finally {
+        clearInterval(beat);
+      }
+    };
+    return [name, activity];
+  });
+  return Object.fromEntries(wrapped) as T;
+}
+
+function acrossServer(facts: FailureFacts): ApplicationFailure {
+  return ApplicationFailure.create({ type: facts.code, message: facts.message, nonRetryable: !facts.retryable, details: [facts] });
+}

@@ -1,0 +1,217 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client, WorkflowNotFoundError, WorkflowUpdateFailedError, type Connection } from "@temporalio/client";
+import { ApplicationFailure, defaultPayloadConverter } from "@temporalio/common";
+import type { StageProgress } from "@diffucoder/lineage";
+import { RequestRefused, RunUnknown, ServerUnreachable, type FailureFacts } from "./errors.ts";
+import type { Home } from "./home.ts";
+import { readState, writeState } from "./process-state.ts";
+import { connect, findServer, serverUp, type Server } from "./server.ts";
+import { workerUp } from "./worker.ts";
+import {
+  abortUpdate,
+  pauseUpdate,
+  queuesOf,
+  resumeUpdate,
+  retryUpdate,
+  skipUpdate,
+  statusQuery,
+  TERMINAL_STATES,
+  type PipelineInput,
+  type PipelineStatus,
+  type ResolvedPipeline,
+  type RetryRequest,
+  type SkipRequest,
+  type StageStatus,
+} from "./workflows/contract.ts";
+
+/** A connection to the server of one home. */
+export interface Session {
+  readonly home: Home;
+  readonly server: Server;
+  readonly client: Client;
+  close(): Promise<void>;
+}
+
+/** What is kept of a run beside the server's history. */
+export interface RunRecord {
+  readonly runId: string;
+  readonly startedAt: string;
+  readonly recipeFile: string;
+  readonly pipeline: ResolvedPipeline;
+}
+
+export interface RunSummary {
+  readonly runId: string;
+  readonly name: string;
+  readonly startedAt: string;
+  readonly recipeFile: string;
+  /** `unknown` when the run has not ended and the server is down or has lost it. */
+  readonly state: PipelineStatus["state"] | "unknown";
+}
+
+/** Opens a session, starting the embedded server and a worker where they are down. */
+export async function openSession(home: Home): Promise<Session> {
+  const server = await serverUp(home);
+  const [session] = await Promise.all([sessionOf(home, server), workerUp(home, server)]);
+  return session;
+}
+
+/** Opens a session with a server that is up already; undefined when it is down. Starts nothing. */
+export async function joinSession(home: Home): Promise<Session | undefined> {
+  const server = await findServer(home);
+  return server === undefined ? undefined : sessionOf(home, server);
+}
+
+async function sessionOf(home: Home, server: Server): Promise<Session> {
+  const connection: Connection = await connect(server);
+  return { home, server, client: new Client({ connection, namespace: server.namespace }), close: () => connection.close() };
+}
+
+/** Starts a run. A second run of the same recipe is a new one, whose stages find their results. */
+export async function startPipeline({ home, client }: Session, pipeline: ResolvedPipeline, recipeFile: string): Promise<string> {
+  const runId = `${pipeline.name}-${randomBytes(3).toString("hex")}`;
+  mkdirSync(join(home.runs, runId), { recursive: true });
+  writeState(join(home.runs, runId, "run.json"), { runId, startedAt: new Date().toISOString(), recipeFile, pipeline } satisfies RunRecord);
+  const queues = queuesOf(home.storeId);
+  await client.workflow.start("pipelineWorkflow", {
+    workflowId: runId,
+    taskQueue: queues.control,
+    args: [{ pipeline, queues } satisfies PipelineInput],
+    staticSummary: `pipeline ${pipeline.name}, seed ${pipeline.seed}`,
+  });
+  return runId;
+}
+
+/** The state of a run, with the newest figures of its running stages. */
+export async function pipelineStatus(session: Session, runId: string): Promise<PipelineStatus> {
+  const final = finalStatus(session.home, runId);
+  if (final !== undefined) return final;
+  try {
+    const status = await session.client.workflow.getHandle(runId).query(statusQuery);
+    const stages = await Promise.all(status.stages.map((stage) => withProgress(session, stage)));
+    return { ...status, stages };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) throw new RunUnknown(runId);
+    throw error;
+  }
+}
+
+/** The state in which a run ended, kept beside its logs; undefined while it runs. */
+export function finalStatus(home: Home, runId: string): PipelineStatus | undefined {
+  return readState<PipelineStatus>(join(home.runs, runId, "status.json"));
+}
+
+export interface AttachOptions {
+  readonly intervalMs?: number;
+  /** Aborted: stop following; the run goes on. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Follows a run to its end: a status now and whenever it has changed. A parked run is followed on, so that what an
+ * operator does about it shows.
+ *
+ * While someone follows, a dead embedded server or worker is started again.
+ */
+export async function* attach(session: Session, runId: string, { intervalMs = 250, signal }: AttachOptions = {}): AsyncGenerator<PipelineStatus, void> {
+  for (let shown = ""; signal?.aborted !== true; ) {
+    const status = await statusThroughFaults(session, runId);
+    const text = JSON.stringify(status);
+    if (status !== undefined && text !== shown) yield status;
+    shown = text;
+    if (status !== undefined && TERMINAL_STATES.includes(status.state)) return;
+    await sleep(intervalMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+    if (status === undefined || session.server.pid !== undefined) await revive(session);
+  }
+}
+
+async function statusThroughFaults(session: Session, runId: string): Promise<PipelineStatus | undefined> {
+  try {
+    return await session.client.withDeadline(Date.now() + 5000, () => pipelineStatus(session, runId));
+  } catch (error) {
+    if (error instanceof RunUnknown) throw error;
+    return undefined; // server or worker away for now
+  }
+}
+
+async function revive({ home }: Session): Promise<void> {
+  await workerUp(home, await serverUp(home));
+}
+
+/** Starts a parked stage again, with changed settings if given. @throws RequestRefused */
+export function retryStage(session: Session, runId: string, request: RetryRequest): Promise<void> {
+  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(retryUpdate, { args: [request] }));
+}
+
+/** Lets artifacts stand in for a parked or waiting stage's outputs. @throws RequestRefused */
+export function skipStage(session: Session, runId: string, request: SkipRequest): Promise<void> {
+  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(skipUpdate, { args: [request] }));
+}
+
+/** Ends a run for a reason that is kept; running stages save a checkpoint. @throws RequestRefused */
+export function abort(session: Session, runId: string, reason: string): Promise<void> {
+  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(abortUpdate, { args: [{ reason }] }));
+}
+
+/** Stops running stages at a checkpoint and starts no others. @throws RequestRefused */
+export function pause(session: Session, runId: string): Promise<void> {
+  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(pauseUpdate));
+}
+
+/** @throws RequestRefused */
+export function resume(session: Session, runId: string): Promise<void> {
+  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(resumeUpdate));
+}
+
+/** Ends a run; running stages save a checkpoint, which a later run of the same recipe goes on from. */
+export async function cancel(session: Session, runId: string): Promise<void> {
+  await update(runId, () => session.client.workflow.getHandle(runId).cancel());
+}
+
+/** All runs of this home, newest first. Without a session, runs that have not ended are `unknown`. */
+export async function listRuns(home: Home, session?: Session): Promise<RunSummary[]> {
+  const records = readdirSync(home.runs).map((runId) => runRecord(home, runId)).filter((record) => record !== undefined);
+  const summaries = records.map(async ({ runId, startedAt, recipeFile, pipeline }): Promise<RunSummary> => {
+    const final = finalStatus(home, runId);
+    const state = final?.state ?? (await session?.client.workflow.getHandle(runId).query(statusQuery).then((status) => status.state, () => undefined)) ?? "unknown";
+    return { runId, name: pipeline.name, startedAt, recipeFile, state };
+  });
+  return (await Promise.all(summaries)).sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+}
+
+export function runRecord(home: Home, runId: string): RunRecord | undefined {
+  return readState<RunRecord>(join(home.runs, runId, "run.json"));
+}
+
+/** The run's page in Temporal's web interface; undefined for a server elsewhere, whose page is not known. */
+export function uiLink({ server }: Session, runId: string): string | undefined {
+  return server.ui === undefined ? undefined : `${server.ui}/namespaces/${server.namespace}/workflows/${encodeURIComponent(runId)}`;
+}
+
+async function withProgress({ client }: Session, stage: StageStatus): Promise<StageStatus> {
+  if (stage.state !== "running" || stage.workflowId === undefined) return stage;
+  const description = await client.workflow.getHandle(stage.workflowId).describe().catch(() => undefined); // not started yet
+  const payload = description?.raw.pendingActivities?.find(({ activityId }) => activityId === stage.id)?.heartbeatDetails?.payloads?.[0];
+  const progress = payload ? defaultPayloadConverter.fromPayload<StageProgress | null>(payload) : undefined;
+  return progress ? { ...stage, progress } : stage;
+}
+
+async function update(runId: string, send: () => Promise<unknown>): Promise<void> {
+  try {
+    await send();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) throw new RunUnknown(runId);
+    const cause = error instanceof WorkflowUpdateFailedError ? rootFailure(error.cause) : undefined;
+    if (cause === undefined) throw new ServerUnreachable("the server", error);
+    const facts = cause.details?.[0] as FailureFacts | undefined;
+    throw new RequestRefused(facts ?? { code: cause.type ?? "RequestRefused", message: cause.message, retryable: false, details: {} });
+  }
+}
+
+function rootFailure(error: unknown): ApplicationFailure | undefined {
+  if (error instanceof ApplicationFailure) return error;
+  return error instanceof Error ? rootFailure(error.cause) : undefined;
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+
+/** Where everything of one project is kept. */
+export interface Home {
+  readonly root: string;
+  /** Artifacts, records, leases: the only part that cannot be made again. */
+  readonly store: string;
+  /** The embedded Temporal server: its database, state and log. */
+  readonly server: string;
+  /** One folder for each run: resolved recipe, stage logs, final status. */
+  readonly runs: string;
+  /** State and logs of workers. */
+  readonly work: string;
+  /** Names the store's task queues; kept in the store, so that workers elsewhere agree on it. */
+  readonly storeId: string;
+}
+
+/** Opens `$DIFFUCODER_HOME`, else `.diffucoder` in the nearest folder with an `nx.json`, else in the current folder. */
+export function openHome(options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {}): Home {
+  const { env = process.env, cwd = process.cwd() } = options;
+  const root = env.DIFFUCODER_HOME ? resolve(cwd, env.DIFFUCODER_HOME) : join(workspaceRoot(cwd) ?? cwd, ".diffucoder");
+  const folder = (name: string): string => {
+    const path = join(root, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  };
+  const store = folder("store");
+  return { root, store, server: folder("server"), runs: folder("runs"), work: folder("work"), storeId: storeIdOf(store) };
+}
+
+/** Where downloads and other things that can be made again are kept, for all projects of a user. */
+export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return env.DIFFUCODER_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "diffucoder");
+}
+
+export function stageLogPath(home: Pick<Home, "runs">, runId: string, stage: string): string {
+  return join(home.runs, runId, `${stage}.log`);
+}
+
+function workspaceRoot(start: string): string | undefined {
+  for (let folder = resolve(start); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "nx.json"))) return folder;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+function storeIdOf(store: string): string {
+  const path = join(store, "id");
+  try {
+    writeFileSync(path, randomBytes(4).toString("hex"), { flag: "wx" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  return readFileSync(path, "utf8");
+}

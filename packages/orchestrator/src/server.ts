@@ -1,0 +1,201 @@
+import { execFileSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Connection, type ConnectionOptions } from "@temporalio/client";
+import { loadClientConnectConfig } from "@temporalio/envconfig";
+import { msToTs } from "@temporalio/common/lib/time.js";
+import { PortTaken, ServerUnreachable, StartFailed, TemporalMissing } from "./errors.ts";
+import { cacheDirectory, type Home } from "./home.ts";
+import { endProcess, isOurs, lastLines, readState, spawnDetached, withLock, writeState } from "./process-state.ts";
+import { workerDown } from "./worker.ts";
+
+/** How to reach a Temporal server. */
+export interface Server {
+  readonly connection: ConnectionOptions & { readonly address: string };
+  readonly namespace: string;
+  /** Address of its web page, where known. */
+  readonly ui?: string;
+  /** The embedded server's process; undefined for one that is run elsewhere. */
+  readonly pid?: number;
+}
+
+interface ServerState {
+  readonly pid: number;
+  readonly port: number;
+  readonly uiPort: number;
+  readonly database: string;
+  readonly version: string;
+}
+
+export interface ServerStatus {
+  readonly kind: "embedded" | "external";
+  readonly isUp: boolean;
+  readonly address?: string;
+  readonly ui?: string;
+  readonly pid?: number;
+  readonly version?: string;
+  readonly database?: string;
+}
+
+const NAMESPACE = "default";
+const START_LIMIT_MS = 30_000;
+const RETENTION = "3650 days";
+
+/** The server that this project uses, started when it is the embedded one and down. */
+export async function serverUp(home: Home, env: NodeJS.ProcessEnv = process.env): Promise<Server> {
+  const external = externalServer(env);
+  if (external !== undefined) return external;
+  const running = await runningServer(home);
+  if (running !== undefined) return serverOf(running);
+  return withLock(join(home.server, "lock"), async () => serverOf((await runningServer(home)) ?? (await startServer(home, env))));
+}
+
+/** The server, if it is up: nothing is started. */
+export async function findServer(home: Home, env: NodeJS.ProcessEnv = process.env): Promise<Server | undefined> {
+  const external = externalServer(env);
+  if (external !== undefined) return external;
+  const state = await runningServer(home);
+  return state === undefined ? undefined : serverOf(state);
+}
+
+/** Drains the workers, then ends the embedded server; tells whether it was up. What ran goes on after the next start. */
+export async function serverDown(home: Home): Promise<boolean> {
+  await workerDown(home);
+  const state = readState<ServerState>(stateFile(home));
+  if (state === undefined || !isOurs(state.pid, state.database)) return false;
+  await endProcess(state.pid, 10_000);
+  return true;
+}
+
+export async function serverStatus(home: Home, env: NodeJS.ProcessEnv = process.env): Promise<ServerStatus> {
+  const external = externalServer(env);
+  if (external !== undefined) {
+    return { kind: "external", isUp: await answers(external), address: external.connection.address };
+  }
+  const state = readState<ServerState>(stateFile(home));
+  if (state === undefined) return { kind: "embedded", isUp: false };
+  const { connection, ui } = serverOf(state);
+  const isUp = (await runningServer(home)) !== undefined;
+  return { kind: "embedded", isUp, address: connection.address, ui: ui!, pid: state.pid, version: state.version, database: state.database };
+}
+
+/** The Temporal executable: environment, PATH, cache. */
+export function findTemporal(env: NodeJS.ProcessEnv = process.env): string {
+  const onPath = (env.PATH ?? "").split(delimiter).map((folder) => join(folder, "temporal"));
+  const candidates = [...(env.TEMPORAL_CLI_PATH ? [env.TEMPORAL_CLI_PATH] : onPath), join(cacheDirectory(env), "bin", "temporal")];
+  const found = candidates.find(isExecutable);
+  if (found === undefined) throw new TemporalMissing();
+  return found;
+}
+
+/** A server that the environment names, by address or by a profile of Temporal's own configuration. */
+function externalServer(env: NodeJS.ProcessEnv): Server | undefined {
+  if (!env.TEMPORAL_ADDRESS && !env.TEMPORAL_PROFILE && !env.TEMPORAL_CONFIG_FILE) return undefined;
+  const named = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const { connectionOptions, namespace } = loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(named) });
+  const { address = "localhost:7233", ...rest } = connectionOptions;
+  return { connection: { ...(rest as ConnectionOptions), address }, namespace: namespace ?? NAMESPACE };
+}
+
+function serverOf({ pid, port, uiPort }: ServerState): Server {
+  return { connection: { address: `127.0.0.1:${port}` }, namespace: NAMESPACE, ui: `http://127.0.0.1:${uiPort}`, pid };
+}
+
+const stateFile = (home: Home): string => join(home.server, "server.json");
+
+async function runningServer(home: Home): Promise<ServerState | undefined> {
+  const state = readState<ServerState>(stateFile(home));
+  if (state === undefined || !isOurs(state.pid, state.database)) return undefined;
+  return (await answers(serverOf(state))) ? state : undefined;
+}
+
+async function startServer(home: Home, env: NodeJS.ProcessEnv): Promise<ServerState> {
+  const executable = findTemporal(env);
+  const before = readState<ServerState>(stateFile(home));
+  if (before !== undefined && isOurs(before.pid, before.database)) await endProcess(before.pid, 5000); // alive but deaf
+  const version = /Server (\d+\.\d+\.\d+)/.exec(execFileSync(executable, ["--version"], { encoding: "utf8" }))?.[1] ?? "unknown";
+  // The server does not migrate its database: each version keeps its own.
+  const database = join(home.server, `temporal-${version}.db`);
+  const port = await choosePort("DIFFUCODER_TEMPORAL_PORT", env, before?.port);
+  const uiPort = await choosePort("DIFFUCODER_UI_PORT", env, before?.uiPort);
+  const log = join(home.server, "server.log");
+  const args = ["server", "start-dev", "--ip", "127.0.0.1", "--port", String(port), "--ui-port", String(uiPort), "--db-filename", database, "--log-level", "error"];
+  const { pid, ended } = spawnDetached(executable, args, log, env);
+  const state = { pid, port, uiPort, database, version };
+  const server = serverOf(state);
+  for (const deadline = Date.now() + START_LIMIT_MS; !(await answers(server)); await sleep(100)) {
+    if (!ended() && Date.now() < deadline) continue;
+    await endProcess(pid, 1000);
+    throw new StartFailed("Temporal server", log, lastLines(log));
+  }
+  await keepClosedRuns(server);
+  writeState(stateFile(home), state);
+  return state;
+}
+
+async function answers({ connection, namespace }: Server): Promise<boolean> {
+  try {
+    const client = await Connection.connect({ ...connection, connectTimeout: 2000 });
+    try {
+      await client.workflowService.describeNamespace({ namespace });
+      return true;
+    } finally {
+      await client.close();
+    }
+  } catch {
+    return false;
+  }
+}
+
+/** The dev server would forget closed runs after a day. */
+async function keepClosedRuns({ connection, namespace }: Server): Promise<void> {
+  const client = await connect({ connection, namespace });
+  try {
+    await client.workflowService.updateNamespace({ namespace, config: { workflowExecutionRetentionTtl: msToTs(RETENTION) } });
+  } finally {
+    await client.close();
+  }
+}
+
+/** @throws ServerUnreachable */
+export async function connect({ connection }: Server): Promise<Connection> {
+  try {
+    return await Connection.connect(connection);
+  } catch (error) {
+    throw new ServerUnreachable(connection.address, error);
+  }
+}
+
+/** The port that the user demands, else the one used before, else any free one. */
+async function choosePort(variable: string, env: NodeJS.ProcessEnv, before: number | undefined): Promise<number> {
+  const demanded = env[variable];
+  if (demanded) {
+    const port = Number(demanded);
+    if ((await bind(port)) === undefined) throw new PortTaken(port, variable);
+    return port;
+  }
+  return (before === undefined ? undefined : await bind(before)) ?? (await bind(0))!;
+}
+
+/** Binds a port for a moment; undefined when it is taken. */
+function bind(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(undefined));
+    probe.listen(port, "127.0.0.1", () => {
+      const { port: bound } = probe.address() as { port: number };
+      probe.close(() => resolve(bound));
+    });
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
