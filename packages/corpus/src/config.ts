@@ -26,7 +26,7 @@ export const tokenizeRecipeSchema = z.strictObject({
   mixture: z
     .record(z.string(), z.number().nonnegative())
     .default({})
-    .describe("times each source's training documents are used, by card id; fractions keep a random share; 1 unless given"),
+    .describe("times each source's documents are used, by card id, 1 unless given; fractions keep a random share; validation uses each at most once"),
   tokensPerShard: z.int().positive().default(1 << 22),
 });
 

@@ -44,7 +44,7 @@ async function runTokenize({ recipe, inputs, seed }: StageRequest<TokenizeRecipe
   const documents = await encodeAll(rows, tokenizer, context);
   const options = { vocabSize: tokenizer.vocabSize, tokenizerSha256: sha256(tokenizerJson), tokensPerShard: recipe.tokensPerShard };
   const train = await writeShards(join(directory, "train"), mix(documents.train, recipe.mixture, seed), options);
-  const validation = await writeShards(join(directory, "validation"), documents.validation, options);
+  const validation = await writeShards(join(directory, "validation"), mix(documents.validation, recipe.mixture, seed, 1), options);
   await writeFile(join(directory, "tokenizer.json"), tokenizerJson);
   const summary = {
     vocabSize: tokenizer.vocabSize,
@@ -96,10 +96,10 @@ async function encodeAll(rows: readonly DocumentRow[], tokenizer: Tokenizer, con
 const END_OF_TEXT = SPECIAL_TOKENS[0];
 const DOCUMENTS_PER_BREATH = 64;
 
-/** Each document as often as its source's weight says; what is left of a fraction is a draw of its own. */
-function mix(documents: readonly TokenDocument[], mixture: TokenizeRecipe["mixture"], seed: number): TokenDocument[] {
+/** Each document as often as its source's weight says, at most `mostTimes`; the rest of a fraction is a draw of its own. */
+function mix(documents: readonly TokenDocument[], mixture: TokenizeRecipe["mixture"], seed: number, mostTimes = Number.POSITIVE_INFINITY): TokenDocument[] {
   return documents.flatMap((document) => {
-    const weight = mixture[document.source] ?? 1;
+    const weight = Math.min(mostTimes, mixture[document.source] ?? 1);
     const draw = stream({ seed, stage: "tokenize", purpose: `mixture ${document.docId}` }).uniform();
     const times = Math.floor(weight) + (draw < weight % 1 ? 1 : 0);
     return Array.from({ length: times }, () => document);

@@ -2,6 +2,7 @@ import { z } from "zod";
 
 const taskSelection = z.strictObject({
   families: z.array(z.string()).min(1).default(["named"]).describe("generated task families"),
+  count: z.int().positive().default(128).describe("tasks of the reinforcement split, used in turn"),
 });
 
 /** What the result depends on; part of the stage key. */
@@ -19,11 +20,12 @@ export const recipeSchema = z.strictObject({
         lowestPassRate: z.number().min(0).max(1).default(0.05),
         highestPassRate: z.number().min(0).max(1).default(0.6),
         lowestMixedGroups: z.number().min(0).max(1).default(0.4),
-        tasks: z.int().positive().default(32),
+        tasks: z.int().positive().default(32).describe("tasks of the selection split that each candidate is measured on"),
       }),
     ])
     .default({ rule: "final" })
     .describe("which of the instruction-tuned checkpoints reinforcement starts from, measured on the selection split"),
+  canvasLength: z.int().min(2).default(64).describe("tokens of prompt and answer together, as in instruction tuning"),
   rounds: z.int().positive().describe("rollout rounds"),
   updatesPerRound: z.int().positive().default(2).describe("mu in the paper: optimizer steps on one round's rollouts"),
   tasksPerRound: z.int().positive().default(8),

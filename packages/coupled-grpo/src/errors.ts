@@ -19,12 +19,12 @@ export class NoStartInWindow extends StageError {
 
 /** Every reward of a round is missing: the sandbox failed, and updating on nothing would only decay the weights. */
 export class NoRewards extends StageError {
-  constructor(round: number, causes: Readonly<Record<string, number>>) {
+  constructor(round: number, completions: number) {
     super({
       code: "NoRewards",
-      message: `round ${round}: expected scored completions, found only sandbox faults (${JSON.stringify(causes)}). Run \`diffucoder doctor\`, then retry.`,
+      message: `round ${round}: expected scored completions, found ${completions} sandbox faults and nothing else. Run \`diffucoder doctor\`, then retry.`,
       retryable: true,
-      details: { round, causes },
+      details: { round, completions },
     });
   }
 }

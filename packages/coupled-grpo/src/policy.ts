@@ -116,6 +116,17 @@ export class Policy {
     this.#program.writeVariables(parameters);
   }
 
+  /** Runs `work` under other weights, then puts the policy's own back. */
+  withParameters<T>(parameters: ReadonlyMap<string, NamedTensor>, work: () => T): T {
+    const own = this.readParameters();
+    this.writeParameters(parameters);
+    try {
+      return work();
+    } finally {
+      this.writeParameters(own);
+    }
+  }
+
   readOptimizer(): ReturnType<Program["readOptimizer"]> {
     return this.#program.readOptimizer();
   }

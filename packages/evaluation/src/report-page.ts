@@ -1,4 +1,4 @@
-import type { EvaluationReport } from "./report.ts";
+import type { Estimate, EvaluationReport } from "./report.ts";
 
 /** Renders a report as one self-contained HTML page: light and dark, readable on a phone, no scripts. */
 export function renderReportPage(report: EvaluationReport): string {
@@ -22,7 +22,7 @@ ${verdicts(report)}
 function scores(report: EvaluationReport): string {
   const rows = report.checkpoints.map((checkpoint) => {
     const passAt = checkpoint.passAtK.map(({ k, mean }) => `<td>${percent(mean)} <small>k = ${k}</small></td>`).join("");
-    return `<tr><th scope="row">${escape(checkpoint.role)}<br><small>${checkpoint.digest.slice(0, 12)}</small></th>
+    return `<tr><th scope="row">${escape(checkpoint.role)}<br><small>${escape(checkpoint.stage)}, step ${checkpoint.step}<br>${checkpoint.digest.slice(0, 12)}</small></th>
 <td>${withInterval(checkpoint.greedy)}</td><td>${withInterval(checkpoint.sampled)}</td>${passAt}
 <td>${checkpoint.arness.local.map(({ k, mean }) => `${mean.toFixed(3)} <small>k = ${k}</small>`).join("<br>")}</td>
 <td>${checkpoint.arness.global.map(({ k, mean }) => `${mean.toFixed(3)} <small>k = ${k}</small>`).join("<br>")}</td></tr>`;
@@ -31,8 +31,16 @@ function scores(report: EvaluationReport): string {
   return `<h2>Held-out tasks</h2><div class="scroll"><table>
 <tr><th></th><th>greedy pass@1</th><th>sampled pass@1</th>${passHeads}<th>local AR-ness</th><th>global AR-ness</th></tr>
 ${rows.join("\n")}</table></div>
-${report.difference === undefined ? "" : `<p>${escape(report.difference)}</p>`}`;
+${report.difference === undefined ? "" : `<p>${describeDifference(report.difference)}</p>`}`;
 }
+
+/** Says so when the difference is inside the noise. */
+function describeDifference({ mean, interval: [lower, upper] }: Estimate): string {
+  const isClear = lower > 0 || upper < 0;
+  return `Sampled pass@1 of the candidate minus the baseline: ${points(mean)} (${points(lower)} to ${points(upper)})${isClear ? "" : "; zero is inside the interval, so this may be chance"}.`;
+}
+
+const points = (share: number): string => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} points`;
 
 function training(report: EvaluationReport): string {
   const rows = report.training.map(
@@ -54,7 +62,7 @@ function verdicts(report: EvaluationReport): string {
   return `<h2>Verdicts of all samples</h2><div class="scroll"><table>${rows.join("\n")}</table></div>`;
 }
 
-function withInterval(score: { mean: number; interval: readonly [number, number] }): string {
+function withInterval(score: Estimate): string {
   return `${percent(score.mean)} <small>${percent(score.interval[0])} to ${percent(score.interval[1])}</small>`;
 }
 

@@ -60,7 +60,7 @@ function newModel(recipe: Recipe, { tokenizer, tokenizerJson }: TrainingShards, 
     maskId: tokenizer.id("<|mask|>"),
     padId: tokenizer.id("<|dlm_pad|>"),
   });
-  return { model, parameters: initialParameters(model, seed), tokenizerJson, history: [] };
+  return { model, parameters: initialParameters(model, seed), tokenizerJson, history: [], metrics: [] };
 }
 
 function modelOf(recipe: Recipe, vocabulary: { vocabSize: number; maskId: number; padId: number }): ModelConfig {

@@ -21,3 +21,22 @@ export const END_OF_TURN = "<|im_end|>";
 export function extractProgram(completion: string): string | undefined {
   return /^(?:(?!```)[\s\S])*```python\n((?:(?!```)[\s\S])*)```\n$/.exec(completion)?.[1];
 }
+
+/** What `answerText` needs of a tokenizer. */
+interface Vocabulary {
+  id(token: string): number;
+  decode(ids: Iterable<number>): string;
+}
+
+/**
+ * Text of an answer on a canvas: from the prompt's end to the first end marker, filler left out.
+ *
+ * @param tokens the whole canvas
+ * @param filler ids that stand for no text, such as the pad and mask tokens
+ */
+export function answerText(tokens: Int32Array, promptLength: number, vocabulary: Vocabulary, filler: readonly number[]): string {
+  const answer = tokens.subarray(promptLength);
+  const end = answer.indexOf(vocabulary.id(END_OF_TURN));
+  const live = end === -1 ? answer : answer.subarray(0, end);
+  return vocabulary.decode(live.filter((id) => !filler.includes(id)));
+}

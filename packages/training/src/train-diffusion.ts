@@ -2,14 +2,14 @@
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { createProgram, type Program } from "@diffucoder/engine";
-import type { NamedTensor } from "@diffucoder/formats";
 import { StageCancelled, type ArtifactRef, type JsonObject, type StageContext, type StageResult } from "@diffucoder/lineage";
-import { decays, diffusionFeeds, diffusionLossGraph, parameterCount, parameterShapes, toHuggingFace, type ModelConfig } from "@diffucoder/model";
+import { decays, diffusionFeeds, diffusionLossGraph, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import type { TrainingExecution, TrainingRecipe } from "./config.ts";
 import { NonFiniteLoss } from "./errors.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry } from "./ledger.ts";
+import type { StartingModel } from "./load-start.ts";
 import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
 
 /** One training stage in the history of a checkpoint. */
@@ -24,13 +24,8 @@ export interface TrainingSummary extends JsonObject {
   readonly uniformLoss: number;
 }
 
-export interface DiffusionTraining {
+export interface DiffusionTraining extends StartingModel {
   readonly stage: string;
-  readonly model: ModelConfig;
-  readonly parameters: ReadonlyMap<string, NamedTensor>;
-  readonly tokenizerJson: string;
-  /** Summaries of the stages that trained `parameters`, oldest first. */
-  readonly history: readonly TrainingSummary[];
   readonly source: BatchSource;
   readonly recipe: TrainingRecipe;
   readonly execution: TrainingExecution;
@@ -74,7 +69,7 @@ async function startOrResume(trainer: Trainer, training: DiffusionTraining, cont
   if (context.resumeFrom === undefined) {
     trainer.program.writeVariables(training.parameters);
     const validationLossAtStart = await validationLoss(trainer, training, context);
-    return { step: 0, validationLossAtStart, metrics: [], ledger: [], candidates: new Map() };
+    return { step: 0, validationLossAtStart, metrics: [...training.metrics], ledger: [], candidates: new Map() };
   }
   const { state, checkpoint } = await readTraining(context.artifacts, context.resumeFrom.ref);
   trainer.program.writeVariables(checkpoint.parameters);

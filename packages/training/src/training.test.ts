@@ -80,6 +80,7 @@ const training = (overrides: Partial<DiffusionTraining> = {}): DiffusionTraining
   parameters: initialParameters(model, 7),
   tokenizerJson: "{}",
   history: [],
+  metrics: [],
   source: source(),
   recipe,
   execution: { checkpointEverySteps: 5 },

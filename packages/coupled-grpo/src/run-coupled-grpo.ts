@@ -1,0 +1,328 @@
+// Axes: B completions of a round, C completion window, N = B * C.
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { engineAssets } from "@diffucoder/engine";
+import { saveCheckpoint } from "@diffucoder/formats";
+import {
+  InvalidRecipe,
+  StageCancelled,
+  type JsonObject,
+  type StageContext,
+  type StageDefinition,
+  type StageRequest,
+  type StageResult,
+} from "@diffucoder/lineage";
+import { createSampler, parameterCount, toHuggingFace, type ModelSampler } from "@diffucoder/model";
+import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox";
+import { generateTasks, scoreAnswers, type Score, type TaskSplit } from "@diffucoder/tasks";
+import { Tokenizer } from "@diffucoder/tokenizer";
+import { learningRateAt, loadStart, planTraining, plannedModel, sampleOrder, type StartingModel } from "@diffucoder/training";
+import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
+import { chooseStart, parametersOfStep } from "./choose-start.ts";
+import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
+import { NoRewards } from "./errors.ts";
+import { layOutPolicyBatch } from "./policy-batch.ts";
+import { Policy, type PolicyUpdate } from "./policy.ts";
+import { readReinforcement, writeReinforcement, type ReinforcementState } from "./reinforcement-state.ts";
+import { groupsOf, rewardOf } from "./reward.ts";
+import { encodeTask, rollOut, type EncodedTask, type Rollout } from "./rollout.ts";
+
+/**
+ * Coupled-GRPO: reinforcement from running the sampled programs, with complementary masks for low-variance
+ * log-probabilities. Gives the trained policy and, as `start`, the checkpoint it began with.
+ *
+ * @source DiffuCoder, arXiv:2506.20639v2, section 4 and algorithm 1
+ */
+export const coupledGrpoStage: StageDefinition<Recipe, Execution> = {
+  name: "coupled-grpo",
+  packageName: "@diffucoder/coupled-grpo",
+  entry: import.meta.filename,
+  assets: [...engineAssets, ...sandboxAssets],
+  resource: "train",
+  inputs: { checkpoint: { kind: "checkpoint" } },
+  outputs: { checkpoint: "checkpoint", start: "checkpoint" },
+  recipeSchema,
+  executionSchema,
+  plan: (recipe, inputs) => {
+    const model = plannedModel(inputs.checkpoint);
+    if (model === undefined) throw new InvalidRecipe("stage coupled-grpo", ["expected an input `checkpoint` whose plan tells its model, found none"]);
+    const { rounds, updatesPerRound, tasksPerRound, groupSize, canvasLength } = recipe;
+    // Three canvases a completion and update: fully hidden, and the pair.
+    const training = planTraining(model, { steps: rounds * updatesPerRound, batchSize: 3 * tasksPerRound * groupSize, canvasLength }, inputs.checkpoint!.facts!);
+    const forwardFlops = training.flops! / training.tokens! / 3;
+    const decoded = rounds * tasksPerRound * groupSize * canvasLength * recipe.rollout.steps;
+    return { ...training, tokens: training.tokens! + decoded, flops: training.flops! + decoded * forwardFlops };
+  },
+  run: runCoupledGrpo,
+};
+
+async function runCoupledGrpo(request: StageRequest<Recipe, Execution>, context: StageContext): Promise<StageResult> {
+  const reinforcement = await Reinforcement.prepare(request, context);
+  try {
+    return await reinforcement.run();
+  } finally {
+    await reinforcement.close();
+  }
+}
+
+/** What a round measured, beside its metrics line. */
+interface ScoredRollout {
+  readonly rollout: Rollout;
+  readonly score: Score | null;
+  readonly reward: number | null;
+  readonly advantage: number;
+}
+
+class Reinforcement {
+  readonly #request: StageRequest<Recipe, Execution>;
+  readonly #context: StageContext;
+  readonly #start: StartingModel;
+  readonly #tokenizer: Tokenizer;
+  readonly #tasks: readonly EncodedTask[];
+  readonly #orderOf: (draw: number) => number;
+  readonly #windowLength: number;
+  readonly #sandbox: Sandbox;
+  readonly #sampler: ModelSampler;
+  readonly #policy: Policy;
+
+  private constructor(parts: {
+    request: StageRequest<Recipe, Execution>;
+    context: StageContext;
+    start: StartingModel;
+    tokenizer: Tokenizer;
+    tasks: readonly EncodedTask[];
+    windowLength: number;
+    sandbox: Sandbox;
+    sampler: ModelSampler;
+    policy: Policy;
+  }) {
+    this.#request = parts.request;
+    this.#context = parts.context;
+    this.#start = parts.start;
+    this.#tokenizer = parts.tokenizer;
+    this.#tasks = parts.tasks;
+    this.#windowLength = parts.windowLength;
+    this.#sandbox = parts.sandbox;
+    this.#sampler = parts.sampler;
+    this.#policy = parts.policy;
+    const root = parts.tasks.map(({ task }) => task.id).join();
+    this.#orderOf = sampleOrder({ seed: parts.request.seed, stage: "coupled-grpo", root, sampleCount: parts.tasks.length });
+  }
+
+  static async prepare(request: StageRequest<Recipe, Execution>, context: StageContext): Promise<Reinforcement> {
+    const { recipe, execution, inputs, seed } = request;
+    const start = await loadStart(context.artifacts, inputs.checkpoint!);
+    const tokenizer = Tokenizer.fromJson(start.tokenizerJson);
+    const tasksOf = (split: TaskSplit, count: number) =>
+      generateTasks({ families: recipe.tasks.families, split, count, seed }).map((task) => encodeTask(task, tokenizer));
+    const tasks = tasksOf("reinforcement", recipe.tasks.count);
+    const measured = recipe.start.rule === "window" ? tasksOf("selection", recipe.start.tasks) : [];
+    const windowLength = recipe.canvasLength - Math.min(...[...tasks, ...measured].map(({ prompt }) => prompt.length));
+    const { canvasLength, tasksPerRound, groupSize } = recipe;
+    const shape = { batchSize: tasksPerRound * groupSize, canvasLength, windowLength };
+    const sandbox = await createSandbox({ workers: execution.sandboxWorkers });
+    try {
+      const sampler = await createSampler(start.model, { ...shape, dtype: "fp32" });
+      const policy = await Policy.create(start.model, shape, recipe);
+      return new Reinforcement({ request, context, start, tokenizer, tasks, windowLength, sandbox, sampler, policy });
+    } catch (error) {
+      await sandbox.close();
+      throw error;
+    }
+  }
+
+  async run(): Promise<StageResult> {
+    const { recipe, execution } = this.#request;
+    const state = await this.#startOrResume();
+    while (state.round < recipe.rounds) {
+      await setImmediate(); // lets signals through
+      if (this.#context.signal.aborted) {
+        await this.#checkpoint(state);
+        throw new StageCancelled("coupled-grpo", state.round);
+      }
+      await this.#round(state);
+      if (state.round % execution.checkpointEveryRounds === 0 && state.round < recipe.rounds) await this.#checkpoint(state);
+    }
+    return this.#finish(state);
+  }
+
+  async close(): Promise<void> {
+    this.#policy.dispose();
+    this.#sampler.dispose();
+    await this.#sandbox.close();
+  }
+
+  async #startOrResume(): Promise<ReinforcementState> {
+    const { resumeFrom, artifacts, log } = this.#context;
+    if (resumeFrom !== undefined) {
+      const { state, checkpoint } = await readReinforcement(artifacts, resumeFrom.ref);
+      this.#policy.writeParameters(checkpoint.parameters);
+      this.#policy.writeOptimizer(checkpoint.optimizer!);
+      log(`resumed at round ${state.round}`);
+      return state;
+    }
+    const { recipe, inputs, seed } = this.#request;
+    const chosen = await chooseStart({
+      start: this.#start,
+      checkpoint: inputs.checkpoint!,
+      recipe,
+      seed,
+      tokenizer: this.#tokenizer,
+      sampler: this.#sampler,
+      sandbox: this.#sandbox,
+      context: this.#context,
+    });
+    this.#policy.writeParameters(chosen.parameters);
+    return { round: 0, startStep: chosen.step, measured: chosen.measured, reference: chosen.parameters, metrics: [...this.#start.metrics], rollouts: [] };
+  }
+
+  async #round(state: ReinforcementState): Promise<void> {
+    const { recipe } = this.#request;
+    const round = state.round + 1;
+    const scored = await this.#sampleAndScore(round);
+    const updates = this.#update(round, scored, state);
+    const line = { stage: "coupled-grpo", step: round, ...roundMetrics(scored, recipe.groupSize), ...updateMetrics(updates) };
+    state.metrics.push(line);
+    state.rollouts.push(...scored.map((item, sample) => rolloutLine(round, sample, item)));
+    state.round = round;
+    this.#context.report({ step: round, totalSteps: recipe.rounds, unit: "rounds", metrics: { reward: line.reward, passRate: line.passRate } });
+  }
+
+  async #sampleAndScore(round: number): Promise<ScoredRollout[]> {
+    const { recipe, seed } = this.#request;
+    const { tasksPerRound, groupSize } = recipe;
+    const tasks = Array.from({ length: tasksPerRound }, (_, i) => this.#tasks[this.#orderOf((round - 1) * tasksPerRound + i)]!);
+    this.#sampler.setParameters(this.#policy.readParameters());
+    const rollouts = rollOut(this.#sampler, tasks, {
+      groupSize,
+      recipe: recipe.rollout,
+      model: this.#start.model,
+      tokenizer: this.#tokenizer,
+      streamOf: (sample) => ({ seed, stage: "coupled-grpo", step: round, sample, purpose: "rollout" }),
+    });
+    const scores = await scoreAnswers(this.#sandbox, rollouts);
+    const rewards = scores.map((score) => rewardOf(score, recipe.reward));
+    if (rewards.every((reward) => reward === null)) throw new NoRewards(round, rewards.length);
+    const advantages = groupsOf(rewards, groupSize).flatMap((group) => [...leaveOneOutAdvantages(group)]);
+    return rollouts.map((rollout, i) => ({ rollout, score: scores[i]!, reward: rewards[i]!, advantage: advantages[i]! }));
+  }
+
+  #update(round: number, scored: readonly ScoredRollout[], state: ReinforcementState): (PolicyUpdate & { learningRate: number })[] {
+    const { recipe, seed } = this.#request;
+    const { updatesPerRound, rounds } = recipe;
+    const policy = this.#policy;
+    const steps = Array.from({ length: updatesPerRound }, (_, i) => (round - 1) * updatesPerRound + i + 1);
+    const batches = steps.map((step) =>
+      layOutPolicyBatch({
+        rollouts: scored.map(({ rollout }) => rollout),
+        windowLength: this.#windowLength,
+        maskId: this.#start.model.maskId,
+        noiseRange: recipe.noiseRange,
+        seed,
+        step,
+      }),
+    );
+    // Old and reference log-probabilities are those under each update's own masks, before the first update.
+    const oldLogProbs = batches.map((batch) => policy.logProbs(batch));
+    const referenceLogProbs = policy.withParameters(state.reference, () => batches.map((batch) => policy.logProbs(batch)));
+    const advantages = Float32Array.from(scored.flatMap(({ advantage }) => Array.from({ length: this.#windowLength }, () => advantage)));
+    return steps.map((step, i) => {
+      const learningRate = learningRateAt(step, rounds * updatesPerRound, recipe.optimizer);
+      const terms = { advantages, oldLogProbs: oldLogProbs[i]!, referenceLogProbs: referenceLogProbs[i]! };
+      const update = policy.update(batches[i]!, terms, { learningRate, step });
+      if (step % recipe.referenceSyncSteps === 0) state.reference = policy.readParameters();
+      return { ...update, learningRate };
+    });
+  }
+
+  #weights() {
+    return {
+      config: toHuggingFace(this.#start.model),
+      parameters: this.#policy.readParameters(),
+      tokenizerJson: this.#start.tokenizerJson,
+      optimizer: this.#policy.readOptimizer(),
+    };
+  }
+
+  async #checkpoint(state: ReinforcementState): Promise<void> {
+    const directory = join(this.#context.scratchDir, `round-${state.round}`);
+    await writeReinforcement(directory, state, this.#weights());
+    await this.#context.saveCheckpoint(state.round, directory, { stage: "coupled-grpo", step: state.round });
+  }
+
+  async #finish(state: ReinforcementState): Promise<StageResult> {
+    const { scratchDir } = this.#context;
+    const { model, history, tokenizerJson } = this.#start;
+    const meta = { parameterCount: parameterCount(model), history: [...history], startStep: state.startStep };
+    const checkpoint = join(scratchDir, "checkpoint");
+    await writeReinforcement(checkpoint, state, this.#weights());
+    const start = join(scratchDir, "start");
+    await saveCheckpoint(start, {
+      config: toHuggingFace(model),
+      parameters: await parametersOfStep(this.#context.artifacts, this.#request.inputs.checkpoint!, this.#start, state.startStep),
+      tokenizerJson,
+      trainerState: { step: state.startStep, measured: state.measured },
+      metrics: this.#start.metrics,
+    });
+    return {
+      outputs: {
+        checkpoint: { kind: "checkpoint", directory: checkpoint, meta: { stage: "coupled-grpo", step: state.round, ...meta } },
+        start: { kind: "checkpoint", directory: start, meta: { stage: "instruction-tuning", step: state.startStep, ...meta } },
+      },
+      summary: summarize(state),
+    };
+  }
+}
+
+function roundMetrics(scored: readonly ScoredRollout[], groupSize: number) {
+  const known = scored.filter((item) => item.score !== null);
+  const mean = (valueOf: (item: ScoredRollout) => number) => known.reduce((sum, item) => sum + valueOf(item), 0) / known.length;
+  return {
+    reward: mean(({ reward }) => reward!),
+    passRate: mean(({ score }) => (score!.passed ? 1 : 0)),
+    checksPassed: mean(({ score }) => score!.passRate),
+    format: mean(({ score }) => score!.format),
+    mixedGroups: mixedGroupShare(groupsOf(scored.map(({ reward }) => reward), groupSize)),
+    sandboxFaults: scored.length - known.length,
+    completionLength: mean(({ rollout }) => rollout.liveLength),
+  };
+}
+
+/** Of the round's last update, the one furthest from where the rollouts were sampled. */
+function updateMetrics(updates: readonly (PolicyUpdate & { learningRate: number })[]) {
+  const { loss, divergence, clippedShare, gradientNorm, learningRate } = updates.at(-1)!;
+  return { loss, divergence, clippedShare, gradientNorm, learningRate };
+}
+
+/** Enough to judge a completion again and to draw it, and its masks, a second time. */
+function rolloutLine(round: number, sample: number, { rollout, score, reward, advantage }: ScoredRollout): string {
+  const { task, completion, trace, promptLength, liveLength } = rollout;
+  return JSON.stringify({
+    round,
+    sample,
+    task: task.id,
+    completion,
+    status: score?.status ?? null,
+    reward,
+    advantage,
+    promptLength,
+    liveLength,
+    trace: [...trace],
+  });
+}
+
+function summarize({ metrics: allMetrics, startStep, measured }: ReinforcementState): JsonObject {
+  const metrics = allMetrics.filter(({ stage }) => stage === "coupled-grpo");
+  const meanOver = (name: string, lines: typeof allMetrics) => lines.reduce((sum, line) => sum + Number(line[name]), 0) / lines.length;
+  const span = Math.max(1, Math.floor(metrics.length / 5));
+  return {
+    rounds: metrics.length,
+    startStep,
+    measured: measured.map((measurement) => ({ ...measurement })),
+    rewardAtStart: meanOver("reward", metrics.slice(0, span)),
+    rewardAtEnd: meanOver("reward", metrics.slice(-span)),
+    passRateAtStart: meanOver("passRate", metrics.slice(0, span)),
+    passRateAtEnd: meanOver("passRate", metrics.slice(-span)),
+    sandboxFaults: metrics.reduce((sum, line) => sum + Number(line.sandboxFaults), 0),
+  };
+}
