@@ -8,8 +8,8 @@ import type { StageProgress } from "@diffucoder/lineage";
 import { RequestRefused, RunUnknown, ServerUnreachable, type FailureFacts } from "./errors.ts";
 import type { Home } from "./home.ts";
 import { readState, writeState } from "./process-state.ts";
-import { connect, findServer, serverUp, type Server } from "./server.ts";
-import { workerUp } from "./worker.ts";
+import { connect, findServer, isServerAlive, serverUp, type Server } from "./server.ts";
+import { ALL_QUEUES, liveWorkers, workerUp } from "./worker.ts";
 import {
   abortUpdate,
   pauseUpdate,
@@ -21,6 +21,7 @@ import {
   TERMINAL_STATES,
   type PipelineInput,
   type PipelineStatus,
+  type QueueName,
   type ResolvedPipeline,
   type RetryRequest,
   type SkipRequest,
@@ -30,6 +31,8 @@ import {
 /** A connection to the server of one home. */
 export interface Session {
   readonly home: Home;
+  /** Queues that workers of this home are to serve. */
+  readonly queues: readonly QueueName[];
   readonly server: Server;
   readonly client: Client;
   close(): Promise<void>;
@@ -52,22 +55,22 @@ export interface RunSummary {
   readonly state: PipelineStatus["state"] | "unknown";
 }
 
-/** Opens a session, starting the embedded server and a worker where they are down. */
-export async function openSession(home: Home): Promise<Session> {
+/** Opens a session, starting the embedded server and workers for these queues where they are down. */
+export async function openSession(home: Home, queues: readonly QueueName[] = ALL_QUEUES): Promise<Session> {
   const server = await serverUp(home);
-  const [session] = await Promise.all([sessionOf(home, server), workerUp(home, server)]);
+  const [session] = await Promise.all([sessionOf(home, server, queues), workerUp(home, server, queues)]);
   return session;
 }
 
 /** Opens a session with a server that is up already; undefined when it is down. Starts nothing. */
 export async function joinSession(home: Home): Promise<Session | undefined> {
   const server = await findServer(home);
-  return server === undefined ? undefined : sessionOf(home, server);
+  return server === undefined ? undefined : sessionOf(home, server, []);
 }
 
-async function sessionOf(home: Home, server: Server): Promise<Session> {
+async function sessionOf(home: Home, server: Server, queues: readonly QueueName[]): Promise<Session> {
   const connection: Connection = await connect(server);
-  return { home, server, client: new Client({ connection, namespace: server.namespace }), close: () => connection.close() };
+  return { home, queues, server, client: new Client({ connection, namespace: server.namespace }), close: () => connection.close() };
 }
 
 /** Starts a run. A second run of the same recipe is a new one, whose stages find their results. */
@@ -114,17 +117,17 @@ export interface AttachOptions {
  * Follows a run to its end: a status now and whenever it has changed. A parked run is followed on, so that what an
  * operator does about it shows.
  *
- * While someone follows, a dead embedded server or worker is started again.
+ * While someone follows, an embedded server or a worker that died is started again.
  */
 export async function* attach(session: Session, runId: string, { intervalMs = 250, signal }: AttachOptions = {}): AsyncGenerator<PipelineStatus, void> {
   for (let shown = ""; signal?.aborted !== true; ) {
+    await revive(session);
     const status = await statusThroughFaults(session, runId);
     const text = JSON.stringify(status);
     if (status !== undefined && text !== shown) yield status;
     shown = text;
     if (status !== undefined && TERMINAL_STATES.includes(status.state)) return;
     await sleep(intervalMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
-    if (status === undefined || session.server.pid !== undefined) await revive(session);
   }
 }
 
@@ -137,38 +140,41 @@ async function statusThroughFaults(session: Session, runId: string): Promise<Pip
   }
 }
 
-async function revive({ home }: Session): Promise<void> {
-  await workerUp(home, await serverUp(home));
+async function revive({ home, server, queues }: Session): Promise<void> {
+  const served = liveWorkers(home).flatMap((worker) => worker.queues);
+  const isServerDead = server.pid !== undefined && !isServerAlive(home);
+  if (!isServerDead && queues.every((queue) => served.includes(queue))) return;
+  await workerUp(home, await serverUp(home), queues);
 }
 
 /** Starts a parked stage again, with changed settings if given. @throws RequestRefused */
 export function retryStage(session: Session, runId: string, request: RetryRequest): Promise<void> {
-  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(retryUpdate, { args: [request] }));
+  return update(session, runId, () => session.client.workflow.getHandle(runId).executeUpdate(retryUpdate, { args: [request] }));
 }
 
 /** Lets artifacts stand in for a parked or waiting stage's outputs. @throws RequestRefused */
 export function skipStage(session: Session, runId: string, request: SkipRequest): Promise<void> {
-  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(skipUpdate, { args: [request] }));
+  return update(session, runId, () => session.client.workflow.getHandle(runId).executeUpdate(skipUpdate, { args: [request] }));
 }
 
 /** Ends a run for a reason that is kept; running stages save a checkpoint. @throws RequestRefused */
 export function abort(session: Session, runId: string, reason: string): Promise<void> {
-  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(abortUpdate, { args: [{ reason }] }));
+  return update(session, runId, () => session.client.workflow.getHandle(runId).executeUpdate(abortUpdate, { args: [{ reason }] }));
 }
 
 /** Stops running stages at a checkpoint and starts no others. @throws RequestRefused */
 export function pause(session: Session, runId: string): Promise<void> {
-  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(pauseUpdate));
+  return update(session, runId, () => session.client.workflow.getHandle(runId).executeUpdate(pauseUpdate));
 }
 
 /** @throws RequestRefused */
 export function resume(session: Session, runId: string): Promise<void> {
-  return update(runId, () => session.client.workflow.getHandle(runId).executeUpdate(resumeUpdate));
+  return update(session, runId, () => session.client.workflow.getHandle(runId).executeUpdate(resumeUpdate));
 }
 
 /** Ends a run; running stages save a checkpoint, which a later run of the same recipe goes on from. */
 export async function cancel(session: Session, runId: string): Promise<void> {
-  await update(runId, () => session.client.workflow.getHandle(runId).cancel());
+  await update(session, runId, () => session.client.workflow.getHandle(runId).cancel());
 }
 
 /** All runs of this home, newest first. Without a session, runs that have not ended are `unknown`. */
@@ -199,16 +205,22 @@ async function withProgress({ client }: Session, stage: StageStatus): Promise<St
   return progress ? { ...stage, progress } : stage;
 }
 
-async function update(runId: string, send: () => Promise<unknown>): Promise<void> {
+async function update({ home, server }: Session, runId: string, send: () => Promise<unknown>): Promise<void> {
+  const final = finalStatus(home, runId);
+  if (final !== undefined) throw refused(`run ${runId}: expected one that has not ended, found that it is ${final.state}`);
   try {
     await send();
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) throw new RunUnknown(runId);
     const cause = error instanceof WorkflowUpdateFailedError ? rootFailure(error.cause) : undefined;
-    if (cause === undefined) throw new ServerUnreachable("the server", error);
+    if (cause === undefined) throw new ServerUnreachable(server.connection.address, error);
     const facts = cause.details?.[0] as FailureFacts | undefined;
-    throw new RequestRefused(facts ?? { code: cause.type ?? "RequestRefused", message: cause.message, retryable: false, details: {} });
+    throw facts === undefined ? refused(cause.message) : new RequestRefused(facts);
   }
+}
+
+function refused(message: string): RequestRefused {
+  return new RequestRefused({ code: "RequestRefused", message, retryable: false, details: {} });
 }
 
 function rootFailure(error: unknown): ApplicationFailure | undefined {

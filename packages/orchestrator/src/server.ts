@@ -41,6 +41,8 @@ export interface ServerStatus {
 
 const NAMESPACE = "default";
 const START_LIMIT_MS = 30_000;
+// Long, since a training stage may keep all cores busy: a server taken for deaf is started anew.
+const ANSWER_LIMIT_MS = 10_000;
 const RETENTION = "3650 days";
 
 /** The server that this project uses, started when it is the embedded one and down. */
@@ -111,6 +113,12 @@ async function runningServer(home: Home): Promise<ServerState | undefined> {
   return (await answers(serverOf(state))) ? state : undefined;
 }
 
+/** Whether the embedded server's process is there; says nothing on its health. */
+export function isServerAlive(home: Home): boolean {
+  const state = readState<ServerState>(stateFile(home));
+  return state !== undefined && isOurs(state.pid, state.database);
+}
+
 async function startServer(home: Home, env: NodeJS.ProcessEnv): Promise<ServerState> {
   const executable = findTemporal(env);
   const before = readState<ServerState>(stateFile(home));
@@ -137,7 +145,7 @@ async function startServer(home: Home, env: NodeJS.ProcessEnv): Promise<ServerSt
 
 async function answers({ connection, namespace }: Server): Promise<boolean> {
   try {
-    const client = await Connection.connect({ ...connection, connectTimeout: 2000 });
+    const client = await Connection.connect({ ...connection, connectTimeout: ANSWER_LIMIT_MS });
     try {
       await client.workflowService.describeNamespace({ namespace });
       return true;

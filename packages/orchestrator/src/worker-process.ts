@@ -49,7 +49,7 @@ const workers = await Promise.all(
       ...(queue === "control" ? { workflowBundle: { codePath } } : {}),
       maxConcurrentActivityTaskExecutions: SLOTS[queue],
       maxHeartbeatThrottleInterval: HEARTBEAT_MS,
-      stickyQueueScheduleToStartTimeout: "2 seconds",
+      stickyQueueScheduleToStartTimeout: "1 second",
     }),
   ),
 );

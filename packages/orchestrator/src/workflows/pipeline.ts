@@ -56,11 +56,13 @@ export async function pipelineWorkflow({ pipeline, queues }: PipelineInput): Pro
   const startedAt = Date.now();
   let isPaused = false;
   let dtype: "fp32" | "bf16" | undefined;
+  let abortReason: string | undefined;
   let end: { state: PipelineState; reason?: string; finishedAt: number } | undefined;
 
   const control = proxyActivities<ControlActivities>({ taskQueue: queues.control, startToCloseTimeout: "1 hour", heartbeatTimeout: "10 seconds", retry: CONTROL_RETRY });
   const train = proxyActivities<TrainActivities>({ taskQueue: queues.train, startToCloseTimeout: "10 minutes", heartbeatTimeout: "10 seconds", retry: CONTROL_RETRY });
 
+  const isAtWork = (): boolean => end === undefined && abortReason === undefined;
   const statusOf = (id: string): StageStatus => statuses.get(id)!;
   const isReached = (id: string): boolean => REACHED.includes(statusOf(id).state);
 
@@ -136,10 +138,10 @@ export async function pipelineWorkflow({ pipeline, queues }: PipelineInput): Pro
   setHandler(
     abortUpdate,
     ({ reason }) => {
-      end = { state: "aborted", reason, finishedAt: Date.now() };
+      abortReason = reason;
       scope.cancel();
     },
-    { validator: ({ reason }) => refuseUnless(end === undefined && reason !== "", "abort", "a running pipeline and a reason", reason === "" ? "no reason" : `that it is ${end?.state}`) },
+    { validator: ({ reason }) => refuseUnless(isAtWork() && reason !== "", "abort", "a running pipeline and a reason", reason === "" ? "no reason" : "that it is ending") },
   );
 
   setHandler(
@@ -148,7 +150,7 @@ export async function pipelineWorkflow({ pipeline, queues }: PipelineInput): Pro
       isPaused = true;
       await holdChildren(true);
     },
-    { validator: () => refuseUnless(end === undefined && !isPaused, "pause", "a running pipeline", `that it is ${snapshot().state}`) },
+    { validator: () => refuseUnless(isAtWork() && !isPaused, "pause", "a running pipeline", `that it is ${snapshot().state}`) },
   );
 
   setHandler(
@@ -246,10 +248,10 @@ export async function pipelineWorkflow({ pipeline, queues }: PipelineInput): Pro
   } catch (error) {
     if (!(error instanceof TemporalFailure)) throw error; // a mistake in this file: the server keeps the run until it is mended
     failure = error;
-    if (end === undefined) {
-      if (isCancellation(error)) end = { state: "cancelled", finishedAt: Date.now() };
-      else end = { state: "failed", reason: factsOf(error).message, finishedAt: Date.now() };
-    }
+    const finishedAt = Date.now();
+    if (abortReason !== undefined) end = { state: "aborted", reason: abortReason, finishedAt };
+    else if (isCancellation(error)) end = { state: "cancelled", finishedAt };
+    else end = { state: "failed", reason: factsOf(error).message, finishedAt };
     for (const { id, state } of statuses.values()) {
       if (state === "parked") change(id, { state: "failed" });
       else if (!REACHED.includes(state)) change(id, { state: "cancelled" });

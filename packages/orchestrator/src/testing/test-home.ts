@@ -1,0 +1,123 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { openStore, runStage, type ArtifactRef, type JsonObject, type Store } from "@diffucoder/lineage";
+import {
+  attach,
+  liveWorkers,
+  loadRegistry,
+  openHome,
+  openSession,
+  PORTABLE_NUMERICS,
+  readPipeline,
+  serverDown,
+  startPipeline,
+  stageLogPath,
+  type Home,
+  type PipelineStatus,
+  type Session,
+  type StageStatus,
+} from "../index.ts";
+
+/** A module of quick stages, for `DIFFUCODER_STAGES`. */
+export const TEST_STAGES = fileURLToPath(new URL("./stages.ts", import.meta.url));
+
+// Quick to notice a fault; the wait for a first sign of life is long, since Node may start slowly on a busy machine.
+const RETRY = { attempts: 2, delayMs: 50, heartbeatMs: 2000, stallMs: 20_000, graceMs: 5000 };
+
+/** A project of its own in a temporary folder, with server and worker. */
+export class TestHome {
+  readonly home: Home;
+  readonly session: Session;
+  readonly faults: string;
+  readonly store: Store;
+
+  static async open(): Promise<TestHome> {
+    process.env.DIFFUCODER_STAGES = TEST_STAGES;
+    const home = openHome({ env: { DIFFUCODER_HOME: mkdtempSync(join(tmpdir(), "orchestrator-")) } });
+    return new TestHome(home, await openSession(home), await openStore(home.store));
+  }
+
+  constructor(home: Home, session: Session, store: Store) {
+    this.home = home;
+    this.session = session;
+    this.store = store;
+    this.faults = join(home.root, "faults");
+    mkdirSync(this.faults);
+  }
+
+  async close(): Promise<void> {
+    await this.session.close();
+    await serverDown(this.home);
+    rmSync(this.home.root, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** Starts numbers -> fold, and -> again (a second fold of the first one's checkpoint) when asked. */
+  async start(options: { seed: number; recipe?: JsonObject; execution?: JsonObject; retry?: Partial<typeof RETRY>; again?: boolean }): Promise<string> {
+    const fold = { uses: "fold", inputs: { documents: "numbers.documents" }, retry: { ...RETRY, ...options.retry } };
+    const stages = [
+      { id: "numbers", uses: "numbers", retry: RETRY },
+      { id: "fold", ...fold, recipe: options.recipe ?? {}, execution: options.execution ?? {} },
+      ...(options.again === true ? [{ id: "again", ...fold, inputs: { ...fold.inputs, checkpoint: "fold.checkpoint" } }] : []),
+    ];
+    const file = join(this.home.root, "folding.yaml");
+    writeFileSync(file, JSON.stringify({ name: "folding", seed: options.seed, stages })); // JSON is YAML
+    return startPipeline(this.session, await readPipeline(file, await loadRegistry()), file);
+  }
+
+  /** Follows a run until a status holds. */
+  async until(runId: string, holds: (status: PipelineStatus, stage: (id: string) => StageStatus) => boolean): Promise<PipelineStatus> {
+    for await (const status of attach(this.session, runId, { intervalMs: 50 })) {
+      if (holds(status, (id) => status.stages.find((stage) => stage.id === id)!)) return status;
+    }
+    throw new Error(`run ${runId}: ended before the awaited state: ${this.log(runId, "fold")}`);
+  }
+
+  end(runId: string): Promise<PipelineStatus> {
+    return this.until(runId, ({ state }) => state !== "running" && state !== "paused");
+  }
+
+  log(runId: string, stage: string): string {
+    return readFileSync(stageLogPath(this.home, runId, stage), "utf8");
+  }
+
+  worker(): number {
+    return liveWorkers(this.home)[0]!.pid;
+  }
+
+  /** Process of the stage that is at work. */
+  async stageProcess(): Promise<number> {
+    for (;;) {
+      const worker = this.worker();
+      const children = readFileSync(`/proc/${worker}/task/${worker}/children`, "utf8").trim().split(" ").map(Number);
+      const found = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("stage-process"));
+      if (found !== undefined) return found;
+      await sleep(20);
+    }
+  }
+}
+
+/** What an undisturbed run gives, made in another store and without a server. */
+export async function undisturbed(seed: number, recipe: JsonObject): Promise<string> {
+  const root = mkdtempSync(join(tmpdir(), "undisturbed-"));
+  try {
+    const store = await openStore(root);
+    const registry = await loadRegistry(TEST_STAGES);
+    const run = async (uses: string, settings: JsonObject, inputs: Record<string, ArtifactRef>) => {
+      const request = { recipe: settings, execution: {}, inputs, seed, baseDirectory: root };
+      const signal = new AbortController().signal;
+      return (await runStage({ store, definition: await registry.stage(uses), request, numerics: PORTABLE_NUMERICS, signal, now: Date.now })).outputs;
+    };
+    const { documents } = await run("numbers", {}, {});
+    const { checkpoint } = await run("fold", recipe, { documents: documents! });
+    return checkpoint!.digest;
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+export function stageOf(status: PipelineStatus, id: string): StageStatus {
+  return status.stages.find((stage) => stage.id === id)!;
+}

@@ -1,0 +1,83 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { liveWorkers, serverStatus, workerDown } from "../src/index.ts";
+import { stageOf, TestHome, undisturbed } from "../src/testing/test-home.ts";
+
+let project: TestHome;
+beforeAll(async () => {
+  project = await TestHome.open();
+});
+afterAll(() => project.close());
+
+const RECIPE = { steps: 20 };
+const EXECUTION = { stepMs: 60, checkpointEvery: 4 };
+
+/** Starts a run and waits until its training stage is past its first checkpoint. */
+async function startAndWait(seed: number): Promise<string> {
+  const runId = await project.start({ seed, recipe: RECIPE, execution: EXECUTION });
+  await project.until(runId, (_, stage) => (stage("fold").progress?.step ?? 0) >= 5);
+  return runId;
+}
+
+async function expectUndisturbed(runId: string, seed: number): Promise<void> {
+  const status = await project.end(runId);
+  expect(status.state).toBe("done");
+  expect(stageOf(status, "fold").attempt).toBeGreaterThan(1);
+  expect(project.log(runId, "fold")).toMatch(/going on from step \d+/);
+  expect(stageOf(status, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(seed, RECIPE));
+}
+
+async function diesWithin(pid: number, limitMs: number): Promise<boolean> {
+  for (const deadline = Date.now() + limitMs; Date.now() < deadline; await sleep(20)) {
+    if (!existsSync(`/proc/${pid}`)) return true;
+  }
+  return false;
+}
+
+test("a stage process that is killed is started again from its checkpoint", async () => {
+  const runId = await startAndWait(1);
+  process.kill(await project.stageProcess(), "SIGKILL");
+  await project.until(runId, (_, stage) => stage("fold").error?.code === "StageCrashed");
+  await expectUndisturbed(runId, 1);
+});
+
+test("a stage that hangs is stopped and started again", async () => {
+  writeFileSync(join(project.faults, "hang"), "");
+  const execution = { ...EXECUTION, faults: project.faults, faultStep: 5 };
+  const runId = await project.start({ seed: 2, recipe: RECIPE, execution, retry: { stallMs: 3000, graceMs: 300 } });
+  await project.until(runId, (_, stage) => stage("fold").error?.code === "StageStalled");
+  await expectUndisturbed(runId, 2);
+});
+
+test("a stage does not outlive a killed worker, even in a loop that never yields; a new worker ends the run", async () => {
+  writeFileSync(join(project.faults, "hang"), "");
+  const runId = await project.start({ seed: 3, recipe: RECIPE, execution: { ...EXECUTION, faults: project.faults, faultStep: 5 } });
+  while (existsSync(join(project.faults, "hang"))) await sleep(20);
+  const orphan = await project.stageProcess();
+  process.kill(project.worker(), "SIGKILL");
+  expect(await diesWithin(orphan, 2000)).toBe(true);
+  await expectUndisturbed(runId, 3);
+});
+
+test("a run goes on from the same database after the server was killed", async () => {
+  const runId = await startAndWait(4);
+  const { pid, address } = await serverStatus(project.home);
+  process.kill(pid!, "SIGKILL");
+  const status = await project.end(runId);
+  expect(status.state).toBe("done");
+  expect(stageOf(status, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(4, RECIPE));
+  const after = await serverStatus(project.home);
+  expect(after.isUp && after.pid !== pid && after.address === address).toBe(true);
+});
+
+test("a worker that is told to stop lets its stage save a checkpoint; the next one goes on", async () => {
+  const runId = await startAndWait(5);
+  expect(await workerDown(project.home)).toBe(1);
+  expect(liveWorkers(project.home)).toEqual([]);
+  const failures: (string | undefined)[] = [];
+  const status = await project.until(runId, ({ state }, stage) => failures.push(stage("fold").error?.code) > 0 && state === "done");
+  expect(failures).toContain("WorkerStopped");
+  await expectUndisturbed(status.runId, 5);
+});

@@ -1,0 +1,166 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  abort,
+  attach,
+  cancel,
+  finalStatus,
+  listRuns,
+  pause,
+  pipelineStatus,
+  RequestRefused,
+  resume,
+  retryStage,
+  RunUnknown,
+  skipStage,
+  stageLogPath,
+  uiLink,
+  type PipelineStatus,
+} from "../src/index.ts";
+import { stageOf, TestHome, undisturbed } from "../src/testing/test-home.ts";
+
+let project: TestHome;
+beforeAll(async () => {
+  project = await TestHome.open();
+});
+afterAll(() => project.close());
+
+const states = ({ stages }: PipelineStatus): string => stages.map(({ id, state }) => `${id} ${state}`).join(", ");
+
+async function refusal(request: Promise<void>): Promise<string> {
+  const error: unknown = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(RequestRefused);
+  return `${(error as RequestRefused).code}: ${(error as RequestRefused).message}`;
+}
+
+test("a run ends with the digests of an undisturbed one; a second run finds every result and starts no process", async () => {
+  const first = await project.start({ seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100 } });
+  const seen: number[] = [];
+  let done!: PipelineStatus;
+  for await (const status of attach(project.session, first, { intervalMs: 50 })) {
+    const step = stageOf(status, "fold").progress?.step;
+    if (step !== undefined) seen.push(step);
+    done = status;
+  }
+  expect(seen.length).toBeGreaterThan(0);
+  expect(done).toMatchObject({ runId: first, name: "folding", state: "done", seed: 1, numerics: { policy: "auto", dtype: "fp32" } });
+  expect(states(done)).toBe("numbers done, fold done");
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(1, { steps: 8 }));
+  expect(stageOf(done, "fold").wallMs).toBeGreaterThan(700);
+  await project.session.client.workflow.getHandle(first).result();
+  expect(finalStatus(project.home, first)).toEqual(done);
+
+  const startedAt = Date.now();
+  const second = await project.start({ seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100 } });
+  const again = await project.end(second);
+  expect(Date.now() - startedAt).toBeLessThan(5000);
+  expect(states(again)).toBe("numbers cached, fold cached");
+  expect(stageOf(again, "fold")).toMatchObject({ key: stageOf(done, "fold").key, outputs: stageOf(done, "fold").outputs, attempt: 0 });
+  expect(existsSync(stageLogPath(project.home, second, "fold"))).toBe(false);
+  expect((await listRuns(project.home, project.session)).map(({ runId, state }) => [runId, state])).toEqual([[second, "done"], [first, "done"]]);
+  expect(uiLink(project.session, first)).toBe(`${project.session.server.ui}/namespaces/default/workflows/${first}`);
+});
+
+test("two runs that meet at one key make its result once", async () => {
+  const [one, other] = await Promise.all([project.start({ seed: 2 }), project.start({ seed: 2 })]);
+  const ends = [await project.end(one), await project.end(other)];
+  expect(ends.map((status) => stageOf(status, "fold").state).sort()).toEqual(["cached", "done"]);
+});
+
+test("a failure that no retry helps parks the run; a retry with a changed recipe ends it", async () => {
+  const runId = await project.start({ seed: 3, recipe: { start: -1 } });
+  const parked = await project.until(runId, ({ state }) => state === "parked");
+  expect(states(parked)).toBe("numbers done, fold parked");
+  expect(stageOf(parked, "fold")).toMatchObject({
+    attempt: 1,
+    error: { code: "NegativeStart", message: "start: expected 0 or more, found -1", retryable: false },
+  });
+
+  const { session } = project;
+  expect(await refusal(retryStage(session, runId, { stage: "fald" }))).toBe("RequestRefused: stage fald: expected one of numbers, fold, found no such stage");
+  expect(await refusal(retryStage(session, runId, { stage: "numbers" }))).toBe("RequestRefused: stage numbers: expected it to be parked, found that it is done");
+  expect(await refusal(retryStage(session, runId, { stage: "fold", recipe: { stepz: 3 } }))).toBe(
+    "InvalidRecipe: stage fold: recipe.stepz: expected one of steps, start, found the unknown key stepz",
+  );
+  expect(await refusal(resume(session, runId))).toBe("RequestRefused: resume: expected a paused pipeline, found that it is parked");
+  expect(stageOf(await pipelineStatus(session, runId), "fold").state).toBe("parked");
+
+  await retryStage(session, runId, { stage: "fold", recipe: { start: 4 } });
+  const done = await project.until(runId, ({ state }) => state === "done");
+  expect(stageOf(done, "fold")).toMatchObject({ state: "done", recipe: { steps: 5, start: 4 } });
+  expect(stageOf(done, "fold")).not.toHaveProperty("error");
+  expect(stageOf(done, "fold").key).not.toBe(stageOf(parked, "fold").key);
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(3, { start: 4 }));
+  await expect(retryStage(session, "folding-000000", { stage: "fold" })).rejects.toBeInstanceOf(RunUnknown);
+});
+
+test("a failure that may pass is tried again by itself", async () => {
+  writeFileSync(join(project.faults, "fail"), "told to");
+  const runId = await project.start({ seed: 4, execution: { faults: project.faults } });
+  const done = await project.end(runId);
+  expect(stageOf(done, "fold")).toMatchObject({ state: "done", attempt: 2 });
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(4, {}));
+});
+
+test("a parked stage is skipped with an artifact that stands in for its output", async () => {
+  const donor = stageOf(await project.end(await project.start({ seed: 5 })), "fold").outputs.checkpoint!.digest;
+  const runId = await project.start({ seed: 5, recipe: { start: -2 }, again: true });
+  const parked = await project.until(runId, ({ state }) => state === "parked");
+  expect(states(parked)).toBe("numbers cached, fold parked, again waiting");
+  const skip = (artifacts: Record<string, string>) => skipStage(project.session, runId, { stage: "fold", artifacts });
+  expect(await refusal(skip({ report: donor }))).toBe("RequestRefused: stage fold: expected an artifact for checkpoint, found report");
+  expect(await refusal(skip({ checkpoint: "abc" }))).toBe("RequestRefused: stage fold, output checkpoint: expected a digest of 64 hexadecimal digits, found abc");
+  expect(await refusal(skip({ checkpoint: "0".repeat(64) }))).toMatch(/^ArtifactMissing: artifact 000000000000/);
+  expect(await refusal(skip({ checkpoint: stageOf(parked, "numbers").outputs.documents!.digest }))).toMatch(/expected a checkpoint artifact, found documents/);
+  await skip({ checkpoint: donor });
+  const done = await project.until(runId, ({ state }) => state === "done");
+  expect(states(done)).toBe("numbers cached, fold skipped, again done");
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(donor);
+});
+
+test("a parked run is aborted with a reason that is kept", async () => {
+  const runId = await project.start({ seed: 6, recipe: { start: -1 }, again: true });
+  await project.until(runId, ({ state }) => state === "parked");
+  expect(await refusal(abort(project.session, runId, ""))).toMatch(/found no reason/);
+  await abort(project.session, runId, "wrong seed");
+  const aborted = await project.until(runId, ({ state }) => state === "aborted");
+  expect(aborted.reason).toBe("wrong seed");
+  expect(states(aborted)).toBe("numbers done, fold failed, again cancelled");
+  await expect(project.session.client.workflow.getHandle(runId).result()).rejects.toThrow();
+  expect(await refusal(abort(project.session, runId, "again"))).toMatch(/expected one that has not ended, found that it is aborted/);
+});
+
+const SLOW = { recipe: { steps: 30 }, execution: { stepMs: 50, checkpointEvery: 30 } };
+
+test("a paused run stops its stage at a checkpoint; resumed, it goes on from there", async () => {
+  const runId = await project.start({ seed: 7, ...SLOW });
+  await project.until(runId, (_, stage) => (stage("fold").progress?.step ?? 0) > 2);
+  await pause(project.session, runId);
+  const paused = await project.until(runId, (_, stage) => stage("fold").state === "paused");
+  expect(paused.state).toBe("paused");
+  expect(await refusal(pause(project.session, runId))).toMatch(/expected a running pipeline, found that it is paused/);
+  const [checkpoint] = await project.store.records.checkpoints(stageOf(paused, "fold").key!);
+  expect(checkpoint!.step).toBeLessThan(30);
+  await resume(project.session, runId);
+  const done = await project.end(runId);
+  expect(project.log(runId, "fold")).toContain(`going on from step ${checkpoint!.step}`);
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(7, SLOW.recipe));
+});
+
+test("a cancelled run leaves a checkpoint that the next run of the recipe goes on from", async () => {
+  const runId = await project.start({ seed: 8, ...SLOW });
+  await project.until(runId, (_, stage) => (stage("fold").progress?.step ?? 0) > 2);
+  await cancel(project.session, runId);
+  const cancelled = await project.until(runId, ({ state }) => state === "cancelled");
+  expect(states(cancelled)).toBe("numbers done, fold cancelled");
+  const [checkpoint] = await project.store.records.checkpoints(stageOf(cancelled, "fold").key!);
+  const next = await project.start({ seed: 8, ...SLOW });
+  const done = await project.end(next);
+  expect(states(done)).toBe("numbers cached, fold done");
+  expect(project.log(next, "fold")).toContain(`going on from step ${checkpoint!.step}`);
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(8, SLOW.recipe));
+});
