@@ -8,7 +8,7 @@ import { writeState } from "./process-state.ts";
 import { parseSettings } from "./stage-settings.ts";
 import type { StageRegistry } from "./stages.ts";
 import { superviseStage } from "./supervise-stage.ts";
-import type { ControlActivities, StageActivities, StageJob, TrainActivities } from "./workflows/contract.ts";
+import type { ControlActivities, NumericsActivities, StageActivities, StageJob } from "./workflows/contract.ts";
 
 export interface ActivitySetting {
   readonly home: Home;
@@ -17,22 +17,23 @@ export interface ActivitySetting {
   readonly onLoad: (running: number) => void;
 }
 
-/** The activities of each queue. */
-export async function createActivities(setting: ActivitySetting): Promise<{ control: ControlActivities; cpu: StageActivities; train: TrainActivities }> {
-  const store = await openStore(setting.home.store);
-  const runStage = stageRunner(setting);
+/** The activities of each task queue. */
+export async function createActivities(setting: ActivitySetting) {
+  const stage: StageActivities = { runStage: stageRunner(setting) };
   return {
-    control: short(controlActivities(setting, store)),
-    cpu: { runStage },
-    train: {
-      runStage,
-      ...short({
-        resolveNumerics: async (policy) => {
-          const preferred = await setting.registry.preferredDtype();
-          if (policy === "bf16" && preferred !== "bf16") throw new NumericsUnsupported(policy, preferred);
-          return policy === "auto" ? preferred : policy;
-        },
-      } satisfies Pick<TrainActivities, "resolveNumerics">),
+    control: short(controlActivities(setting, await openStore(setting.home.store))),
+    cpu: stage,
+    train: stage,
+    numerics: short(numericsActivities(setting)),
+  };
+}
+
+function numericsActivities({ registry }: ActivitySetting): NumericsActivities {
+  return {
+    async resolveNumerics(policy) {
+      const preferred = await registry.preferredDtype();
+      if (policy === "bf16" && preferred !== "bf16") throw new NumericsUnsupported(policy, preferred);
+      return policy === "auto" ? preferred : policy;
     },
   };
 }

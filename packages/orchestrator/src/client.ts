@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client, WorkflowNotFoundError, WorkflowUpdateFailedError, type Connection } from "@temporalio/client";
 import { ApplicationFailure, defaultPayloadConverter } from "@temporalio/common";
 import type { StageProgress } from "@diffucoder/lineage";
-import { RequestRefused, RunUnknown, ServerUnreachable, type FailureFacts } from "./errors.ts";
+import { NoAnswer, RequestRefused, RunUnknown, type FailureFacts } from "./errors.ts";
 import type { Home } from "./home.ts";
 import { readState, writeState } from "./process-state.ts";
 import { connect, findServer, isServerAlive, serverUp, type Server } from "./server.ts";
@@ -27,6 +27,9 @@ import {
   type SkipRequest,
   type StageStatus,
 } from "./workflows/contract.ts";
+
+const QUERY_LIMIT_MS = 5000;
+const UPDATE_LIMIT_MS = 30_000;
 
 /** A connection to the server of one home. */
 export interface Session {
@@ -92,14 +95,9 @@ export async function startPipeline({ home, client }: Session, pipeline: Resolve
 export async function pipelineStatus(session: Session, runId: string): Promise<PipelineStatus> {
   const final = finalStatus(session.home, runId);
   if (final !== undefined) return final;
-  try {
-    const status = await session.client.workflow.getHandle(runId).query(statusQuery);
-    const stages = await Promise.all(status.stages.map((stage) => withProgress(session, stage)));
-    return { ...status, stages };
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) throw new RunUnknown(runId);
-    throw error;
-  }
+  const { workflow } = session.client;
+  const status = await answerTo(session, runId, QUERY_LIMIT_MS, () => workflow.getHandle(runId).query(statusQuery));
+  return { ...status, stages: await Promise.all(status.stages.map((stage) => withProgress(session, stage))) };
 }
 
 /** The state in which a run ended, kept beside its logs; undefined while it runs. */
@@ -133,10 +131,10 @@ export async function* attach(session: Session, runId: string, { intervalMs = 25
 
 async function statusThroughFaults(session: Session, runId: string): Promise<PipelineStatus | undefined> {
   try {
-    return await session.client.withDeadline(Date.now() + 5000, () => pipelineStatus(session, runId));
+    return await pipelineStatus(session, runId);
   } catch (error) {
-    if (error instanceof RunUnknown) throw error;
-    return undefined; // server or worker away for now
+    if (error instanceof NoAnswer) return undefined; // server or worker away for now
+    throw error;
   }
 }
 
@@ -182,8 +180,8 @@ export async function listRuns(home: Home, session?: Session): Promise<RunSummar
   const records = readdirSync(home.runs).map((runId) => runRecord(home, runId)).filter((record) => record !== undefined);
   const summaries = records.map(async ({ runId, startedAt, recipeFile, pipeline }): Promise<RunSummary> => {
     const final = finalStatus(home, runId);
-    const state = final?.state ?? (await session?.client.workflow.getHandle(runId).query(statusQuery).then((status) => status.state, () => undefined)) ?? "unknown";
-    return { runId, name: pipeline.name, startedAt, recipeFile, state };
+    const status = final ?? (session && (await pipelineStatus(session, runId).catch(() => undefined)));
+    return { runId, name: pipeline.name, startedAt, recipeFile, state: status?.state ?? "unknown" };
   });
   return (await Promise.all(summaries)).sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
 }
@@ -205,15 +203,20 @@ async function withProgress({ client }: Session, stage: StageStatus): Promise<St
   return progress ? { ...stage, progress } : stage;
 }
 
-async function update({ home, server }: Session, runId: string, send: () => Promise<unknown>): Promise<void> {
-  const final = finalStatus(home, runId);
+async function update(session: Session, runId: string, send: () => Promise<unknown>): Promise<void> {
+  const final = finalStatus(session.home, runId);
   if (final !== undefined) throw refused(`run ${runId}: expected one that has not ended, found that it is ${final.state}`);
+  await answerTo(session, runId, UPDATE_LIMIT_MS, send);
+}
+
+/** Sends a request about a run and types what can go wrong. */
+async function answerTo<T>({ client }: Session, runId: string, limitMs: number, send: () => Promise<T>): Promise<T> {
   try {
-    await send();
+    return await client.withDeadline(Date.now() + limitMs, send);
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) throw new RunUnknown(runId);
     const cause = error instanceof WorkflowUpdateFailedError ? rootFailure(error.cause) : undefined;
-    if (cause === undefined) throw new ServerUnreachable(server.connection.address, error);
+    if (cause === undefined) throw new NoAnswer(runId, error);
     const facts = cause.details?.[0] as FailureFacts | undefined;
     throw facts === undefined ? refused(cause.message) : new RequestRefused(facts);
   }

@@ -1,4 +1,4 @@
-import { StageError, type JsonObject } from "@diffucoder/lineage";
+import { DiskFull, StageError, type JsonObject } from "@diffucoder/lineage";
 
 /** What of a failure crosses process and server boundaries. */
 export interface FailureFacts {
@@ -8,14 +8,13 @@ export interface FailureFacts {
   readonly details: JsonObject;
 }
 
-/** The facts of any thrown value; what is not typed counts as retryable. */
+/** The facts of any thrown value; a full disk is known wherever it shows, and what is not typed counts as retryable. */
 export function failureFacts(error: unknown): FailureFacts {
   if (error instanceof StageError) {
     return { code: error.code, message: error.message, retryable: error.retryable, details: error.details };
   }
-  const typed = error as { code?: unknown; retryable?: unknown; details?: JsonObject; message?: string };
-  const isTyped = error instanceof Error && typeof typed.code === "string" && typeof typed.retryable === "boolean";
-  if (isTyped) return { code: typed.code as string, message: error.message, retryable: typed.retryable as boolean, details: typed.details ?? {} };
+  const { code, path } = error as NodeJS.ErrnoException;
+  if (code === "ENOSPC" || code === "EDQUOT") return failureFacts(new DiskFull(path ?? "a file", error));
   return { code: "Unexpected", message: error instanceof Error ? error.message : String(error), retryable: true, details: {} };
 }
 
@@ -103,6 +102,19 @@ export class ServerUnreachable extends StageError {
       message: `Temporal at ${address}: expected an answer, found none. Start it with \`diffucoder server up\`, or correct TEMPORAL_ADDRESS.`,
       retryable: true,
       details: { address },
+      cause,
+    });
+  }
+}
+
+/** Neither a result nor a refusal came back. */
+export class NoAnswer extends StageError {
+  constructor(runId: string, cause: unknown) {
+    super({
+      code: "NoAnswer",
+      message: `run ${runId}: expected an answer from the server and a worker, found none in time. \`diffucoder worker up\` starts a worker.`,
+      retryable: true,
+      details: { runId },
       cause,
     });
   }

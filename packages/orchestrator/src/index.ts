@@ -20,6 +20,7 @@ export {
   type Session,
 } from "./client.ts";
 export {
+  NoAnswer,
   NumericsUnsupported,
   PortTaken,
   RequestRefused,

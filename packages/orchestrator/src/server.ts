@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { accessSync, constants } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, connect as connectTo } from "node:net";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection, type ConnectionOptions } from "@temporalio/client";
@@ -41,6 +42,7 @@ export interface ServerStatus {
 
 const NAMESPACE = "default";
 const START_LIMIT_MS = 30_000;
+const MOST_STARTS = 3;
 // Long, since a training stage may keep all cores busy: a server taken for deaf is started anew.
 const ANSWER_LIMIT_MS = 10_000;
 const RETENTION = "3650 days";
@@ -101,7 +103,7 @@ function externalServer(env: NodeJS.ProcessEnv): Server | undefined {
   return { connection: { ...(rest as ConnectionOptions), address }, namespace: namespace ?? NAMESPACE };
 }
 
-function serverOf({ pid, port, uiPort }: ServerState): Server {
+function serverOf({ pid, port, uiPort }: Pick<ServerState, "pid" | "port" | "uiPort">): Server {
   return { connection: { address: `127.0.0.1:${port}` }, namespace: NAMESPACE, ui: `http://127.0.0.1:${uiPort}`, pid };
 }
 
@@ -126,20 +128,34 @@ async function startServer(home: Home, env: NodeJS.ProcessEnv): Promise<ServerSt
   const version = /Server (\d+\.\d+\.\d+)/.exec(execFileSync(executable, ["--version"], { encoding: "utf8" }))?.[1] ?? "unknown";
   // The server does not migrate its database: each version keeps its own.
   const database = join(home.server, `temporal-${version}.db`);
-  const port = await choosePort("DIFFUCODER_TEMPORAL_PORT", env, before?.port);
-  const uiPort = await choosePort("DIFFUCODER_UI_PORT", env, before?.uiPort);
-  const log = join(home.server, "server.log");
-  const args = ["server", "start-dev", "--ip", "127.0.0.1", "--port", String(port), "--ui-port", String(uiPort), "--db-filename", database, "--log-level", "error"];
-  const { pid, ended } = spawnDetached(executable, args, log, env);
-  const state = { pid, port, uiPort, database, version };
-  const server = serverOf(state);
-  for (const deadline = Date.now() + START_LIMIT_MS; !(await answers(server)); await sleep(100)) {
+  for (let attempt = 1; ; attempt += 1) {
+    const old = attempt === 1 ? before : undefined;
+    const port = await choosePort("DIFFUCODER_TEMPORAL_PORT", env, old?.port);
+    const uiPort = await choosePort("DIFFUCODER_UI_PORT", env, old?.uiPort);
+    try {
+      const state = { ...(await launch(executable, { port, uiPort, database }, join(home.server, "server.log"), env)), version };
+      await keepClosedRuns(serverOf(state));
+      writeState(stateFile(home), state);
+      return state;
+    } catch (error) {
+      // Another process may have taken a port since it was found free.
+      if (!(error instanceof StartFailed) || attempt === MOST_STARTS) throw error;
+    }
+  }
+}
+
+async function launch(executable: string, place: Pick<ServerState, "port" | "uiPort" | "database">, log: string, env: NodeJS.ProcessEnv) {
+  const { port, uiPort, database } = place;
+  const args = ["--ip", "127.0.0.1", "--port", String(port), "--ui-port", String(uiPort), "--db-filename", database, "--log-level", "error"];
+  const { pid, ended } = spawnDetached(executable, ["server", "start-dev", ...args], log, env);
+  const state = { pid, ...place };
+  // A refused gRPC connection waits a second or more before it tries again; a plain one tells at once.
+  const isUp = async () => (await isListening(port)) && (await isListening(uiPort)) && (await answers(serverOf(state)));
+  for (const deadline = Date.now() + START_LIMIT_MS; !(await isUp()); await sleep(50)) {
     if (!ended() && Date.now() < deadline) continue;
     await endProcess(pid, 1000);
     throw new StartFailed("Temporal server", log, lastLines(log));
   }
-  await keepClosedRuns(server);
-  writeState(stateFile(home), state);
   return state;
 }
 
@@ -176,26 +192,38 @@ export async function connect({ connection }: Server): Promise<Connection> {
   }
 }
 
-/** The port that the user demands, else the one used before, else any free one. */
+/** The port that the user demands, else the one used before, else a free one. */
 async function choosePort(variable: string, env: NodeJS.ProcessEnv, before: number | undefined): Promise<number> {
   const demanded = env[variable];
   if (demanded) {
     const port = Number(demanded);
-    if ((await bind(port)) === undefined) throw new PortTaken(port, variable);
+    if (!(await isFree(port))) throw new PortTaken(port, variable);
     return port;
   }
-  return (before === undefined ? undefined : await bind(before)) ?? (await bind(0))!;
+  if (before !== undefined && (await isFree(before))) return before;
+  for (;;) {
+    // Below the range from which systems hand out ports by themselves, so that none is taken between here and the start.
+    const port = randomInt(20_000, 30_000);
+    if (await isFree(port)) return port;
+  }
 }
 
-/** Binds a port for a moment; undefined when it is taken. */
-function bind(port: number): Promise<number | undefined> {
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connectTo(port, "127.0.0.1");
+    probe.once("error", () => resolve(false));
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once("error", () => resolve(undefined));
-    probe.listen(port, "127.0.0.1", () => {
-      const { port: bound } = probe.address() as { port: number };
-      probe.close(() => resolve(bound));
-    });
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }
 

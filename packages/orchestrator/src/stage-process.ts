@@ -1,17 +1,21 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { openStore, runStage } from "@diffucoder/lineage";
+import { openStore, runStage, type StageProgress } from "@diffucoder/lineage";
 import { failureFacts } from "./errors.ts";
 import { loadRegistry, PORTABLE_NUMERICS } from "./stages.ts";
 import type { StageAssignment, StageMessage } from "./supervise-stage.ts";
 
 const MESSAGES = 3;
 const ORPHANED = 70;
+const LEAST_MS_BETWEEN_REPORTS = 40;
 
 // The worker holds the other end of standard input and never closes it: an end means that the worker is dead.
 const input = createInterface({ input: process.stdin }).on("close", () => process.exit(ORPHANED));
 const stop = new AbortController();
 process.on("SIGTERM", () => stop.abort());
+// The log file's disk may be full: the failure to report is the stage's own.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
 
 input.once("line", (line) => {
   void work(JSON.parse(line) as StageAssignment).then(
@@ -34,9 +38,18 @@ async function work({ job, store }: StageAssignment) {
     numerics: job.resource === "train" ? await registry.numerics(job.dtype) : PORTABLE_NUMERICS,
     signal: stop.signal,
     now: Date.now,
-    onProgress: (progress) => send({ progress }),
+    onProgress: report,
     log: (text) => console.log(text),
   });
+}
+
+let sentAt = 0;
+
+/** Quick steps would flood the worker; the newest figures are all it keeps. */
+function report(progress: StageProgress): void {
+  if (Date.now() - sentAt < LEAST_MS_BETWEEN_REPORTS) return;
+  sentAt = Date.now();
+  send({ progress });
 }
 
 function send(message: StageMessage): void {

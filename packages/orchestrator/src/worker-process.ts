@@ -6,12 +6,13 @@ import { serverUp } from "./server.ts";
 import { loadRegistry } from "./stages.ts";
 import { ALL_QUEUES, workerStateFile, type WorkerState } from "./worker.ts";
 import { workflowBundle } from "./workflow-bundle.ts";
-import { queuesOf, type QueueName } from "./workflows/contract.ts";
+import { queuesOf, type QueueName, type Queues } from "./workflows/contract.ts";
 
 // Cancellation reaches an activity only in answer to a heartbeat.
 const HEARTBEAT_MS = 500;
-// Corpus stages use one core each; the training slot is one, since a training stage uses them all.
-const SLOTS: Record<QueueName, number> = { control: 20, cpu: 2, train: 1 };
+// A training stage uses the whole machine, so there is one slot for it; data stages are content with a core.
+const SLOTS: Record<keyof Queues, number> = { control: 20, cpu: 2, train: 1, numerics: 20 };
+const SERVED: Record<QueueName, readonly (keyof Queues)[]> = { control: ["control"], cpu: ["cpu"], train: ["train", "numerics"] };
 
 const home = openHome();
 const queues = process.argv.slice(2).filter((name): name is QueueName => (ALL_QUEUES as readonly string[]).includes(name));
@@ -35,12 +36,16 @@ const activities = await createActivities({
   registry,
   onLoad: (count) => {
     running = count;
-    record();
+    try {
+      record();
+    } catch {
+      // The count only tells whether the worker may be replaced; a full disk shows in the stage itself.
+    }
   },
 });
 const taskQueues = queuesOf(home.storeId);
 const workers = await Promise.all(
-  queues.map((queue) =>
+  queues.flatMap((name) => SERVED[name]).map((queue) =>
     Worker.create({
       connection,
       namespace: server.namespace,

@@ -2,14 +2,14 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { liveWorkers, serverStatus, workerDown } from "../src/index.ts";
-import { stageOf, TestHome, undisturbed } from "../src/testing/test-home.ts";
+import { liveWorkers, serverStatus, workerDown, workerUp } from "../src/index.ts";
+import { stageOf, TEST_STAGES, TestHome, undisturbed } from "../src/testing/test-home.ts";
 
 let project: TestHome;
 beforeAll(async () => {
   project = await TestHome.open();
-});
-afterAll(() => project.close());
+}, 60_000);
+afterAll(() => project.close(), 60_000);
 
 const RECIPE = { steps: 20 };
 const EXECUTION = { stepMs: 60, checkpointEvery: 4 };
@@ -46,7 +46,7 @@ test("a stage process that is killed is started again from its checkpoint", asyn
 test("a stage that hangs is stopped and started again", async () => {
   writeFileSync(join(project.faults, "hang"), "");
   const execution = { ...EXECUTION, faults: project.faults, faultStep: 5 };
-  const runId = await project.start({ seed: 2, recipe: RECIPE, execution, retry: { stallMs: 3000, graceMs: 300 } });
+  const runId = await project.start({ seed: 2, recipe: RECIPE, execution, retry: { stallMs: 2000, graceMs: 300 } });
   await project.until(runId, (_, stage) => stage("fold").error?.code === "StageStalled");
   await expectUndisturbed(runId, 2);
 });
@@ -80,4 +80,16 @@ test("a worker that is told to stop lets its stage save a checkpoint; the next o
   const status = await project.until(runId, ({ state }, stage) => failures.push(stage("fold").error?.code) > 0 && state === "done");
   expect(failures).toContain("WorkerStopped");
   await expectUndisturbed(status.runId, 5);
+});
+
+test("a worker with older sources is replaced, but not while a stage is at work", async () => {
+  const runId = await startAndWait(6);
+  const before = project.worker();
+  process.env.DIFFUCODER_STAGES = TEST_STAGES.replace("/testing/", "/./testing/");
+  await workerUp(project.home, project.session.server);
+  expect(project.worker()).toBe(before);
+  await project.end(runId);
+  await workerUp(project.home, project.session.server);
+  expect(liveWorkers(project.home).map(({ pid }) => pid)).not.toContain(before);
+  expect(liveWorkers(project.home)).toHaveLength(1);
 });

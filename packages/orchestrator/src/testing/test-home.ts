@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,7 +63,7 @@ export class TestHome {
       { id: "fold", ...fold, recipe: options.recipe ?? {}, execution: options.execution ?? {} },
       ...(options.again === true ? [{ id: "again", ...fold, inputs: { ...fold.inputs, checkpoint: "fold.checkpoint" } }] : []),
     ];
-    const file = join(this.home.root, "folding.yaml");
+    const file = join(this.home.root, `folding-${randomUUID()}.yaml`);
     writeFileSync(file, JSON.stringify({ name: "folding", seed: options.seed, stages })); // JSON is YAML
     return startPipeline(this.session, await readPipeline(file, await loadRegistry()), file);
   }

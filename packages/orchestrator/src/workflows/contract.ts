@@ -122,7 +122,8 @@ export interface ControlActivities {
   recordStatus(status: PipelineStatus): Promise<void>;
 }
 
-export interface TrainActivities extends StageActivities {
+/** Answered where training stages run, but without waiting for the training slot. */
+export interface NumericsActivities {
   resolveNumerics(policy: NumericsPolicy): Promise<Dtype>;
 }
 
@@ -143,13 +144,16 @@ export interface Queues {
   readonly control: string;
   readonly cpu: string;
   readonly train: string;
+  /** Served by every worker of the training queue. */
+  readonly numerics: string;
 }
 
-export type QueueName = keyof Queues;
+/** What a worker can be told to serve. */
+export type QueueName = "control" | "cpu" | "train";
 
 export function queuesOf(storeId: string): Queues {
   const prefix = `diffucoder-${storeId}`;
-  return { control: `${prefix}-control`, cpu: `${prefix}-cpu`, train: `${prefix}-train` };
+  return { control: `${prefix}-control`, cpu: `${prefix}-cpu`, train: `${prefix}-train`, numerics: `${prefix}-numerics` };
 }
 
 /** `instruction-tuning` -> `instructionTuningWorkflow`. */

@@ -33,7 +33,7 @@ import {
   type StageJob,
   type StageState,
   type StageStatus,
-  type TrainActivities,
+  type NumericsActivities,
 } from "./contract.ts";
 import { factsOf, failureOf } from "./failure.ts";
 import { mergeSettings } from "./merge-settings.ts";
@@ -60,7 +60,7 @@ export async function pipelineWorkflow({ pipeline, queues }: PipelineInput): Pro
   let end: { state: PipelineState; reason?: string; finishedAt: number } | undefined;
 
   const control = proxyActivities<ControlActivities>({ taskQueue: queues.control, startToCloseTimeout: "1 hour", heartbeatTimeout: "10 seconds", retry: CONTROL_RETRY });
-  const train = proxyActivities<TrainActivities>({ taskQueue: queues.train, startToCloseTimeout: "10 minutes", heartbeatTimeout: "10 seconds", retry: CONTROL_RETRY });
+  const machine = proxyActivities<NumericsActivities>({ taskQueue: queues.numerics, startToCloseTimeout: "10 minutes", heartbeatTimeout: "10 seconds", retry: CONTROL_RETRY });
 
   const isAtWork = (): boolean => end === undefined && abortReason === undefined;
   const statusOf = (id: string): StageStatus => statuses.get(id)!;
@@ -232,7 +232,7 @@ export async function pipelineWorkflow({ pipeline, queues }: PipelineInput): Pro
 
   /** Runs everything and waits for every stage to wind down, whatever becomes of the others. */
   async function driveAll(): Promise<void> {
-    const dtypeKnown = train.resolveNumerics(pipeline.numerics).then((word) => {
+    const dtypeKnown = machine.resolveNumerics(pipeline.numerics).then((word) => {
       dtype = word;
     });
     const work = [dtypeKnown, ...pipeline.stages.map((stage) => drive(stage, dtypeKnown))];
