@@ -13,6 +13,7 @@ export const architectureSchema = z
     tied: z.boolean().default(true).describe("the head shares the embedding matrix"),
     ropeTheta: z.number().positive().default(10_000),
     normEpsilon: z.number().positive().default(1e-6),
+    initializerRange: z.number().positive().default(0.02).describe("standard deviation of new matrices; narrow models want about 1 / sqrt(hiddenSize)"),
   })
   .refine(({ heads, kvHeads }) => heads % kvHeads === 0, { message: "heads: expected a multiple of kvHeads", path: ["heads"] })
   .refine(({ hiddenSize, heads, headDim }) => headDim !== undefined || hiddenSize % (2 * heads) === 0, {
@@ -46,6 +47,7 @@ export function toHuggingFace(config: ModelConfig): Record<string, unknown> {
     head_dim: headDimOf(config),
     max_position_embeddings: config.maxPositions,
     rms_norm_eps: config.normEpsilon,
+    initializer_range: config.initializerRange,
     rope_theta: config.ropeTheta,
     tie_word_embeddings: config.tied,
     vocab_size: config.vocabSize,
@@ -67,6 +69,7 @@ const huggingFaceConfig = z.object({
   head_dim: z.int().positive().optional(),
   max_position_embeddings: z.int().positive(),
   rms_norm_eps: z.number(),
+  initializer_range: z.number().default(0.02),
   rope_theta: z.number(),
   tie_word_embeddings: z.boolean(),
   vocab_size: z.int().positive(),
@@ -89,6 +92,7 @@ export function fromHuggingFace(json: unknown): ModelConfig {
     tied: config.tie_word_embeddings,
     ropeTheta: config.rope_theta,
     normEpsilon: config.rms_norm_eps,
+    initializerRange: config.initializer_range,
     vocabSize: config.vocab_size,
     maxPositions: config.max_position_embeddings,
     maskId: config.mask_token_id,

@@ -51,19 +51,17 @@ export function trainingFlopsPerToken(config: ModelConfig, canvasLength: number)
   return 6 * (parameterCount(config) - lookUpOnly) + attention;
 }
 
-/** Normal values of standard deviation 0.02, biases 0, norms 1; each parameter from a stream of its own name. */
+/** Normal values of standard deviation `initializerRange`, biases 0, norms 1; each parameter from a stream of its own name. */
 export function initialParameters(config: ModelConfig, seed: number): Map<string, NamedTensor> {
   return new Map(
     Object.entries(parameterShapes(config)).map(([name, shape]) => {
       const draws = stream({ seed, stage: "model", purpose: `initial ${name}` });
       const length = shape.reduce((a, b) => a * b, 1);
-      const value = name.endsWith("norm.weight") ? () => 1 : name.endsWith(".bias") ? () => 0 : () => INITIAL_DEVIATION * draws.normal();
+      const value = name.endsWith("norm.weight") ? () => 1 : name.endsWith(".bias") ? () => 0 : () => config.initializerRange * draws.normal();
       return [name, { shape, data: Float32Array.from({ length }, value) }];
     }),
   );
 }
-
-const INITIAL_DEVIATION = 0.02;
 
 /** @throws ModelError `WrongParameters` naming the tensor, what was expected and what was found */
 export function checkParameters(config: ModelConfig, parameters: ReadonlyMap<string, NamedTensor>): void {

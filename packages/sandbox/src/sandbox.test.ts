@@ -10,7 +10,7 @@ import { createSandbox, probeSandbox, type Sandbox, type SandboxJob } from "./in
 let sandbox: Sandbox;
 
 beforeAll(async () => {
-  sandbox = await createSandbox({ limits: { wallMs: 1500, cpuSeconds: 1 } });
+  sandbox = await createSandbox({ limits: { wallMs: 4000, cpuSeconds: 1 } });
 });
 
 afterAll(() => sandbox.close());
@@ -28,7 +28,7 @@ describe("verdicts", () => {
     ["syntax", "def add(a, b) return a", "expected ':' (candidate, line 1)", 0],
     ["syntax", "def add(a, b): return '\0'", "source code string cannot contain null bytes", 0],
     ["timeout", "def add(a, b):\n  while True: pass", "processor time", 0],
-    ["timeout", "import time\ndef add(a, b): time.sleep(60)", "wall clock: 1500 ms", 0],
+    ["timeout", "import time\ndef add(a, b): time.sleep(60)", "wall clock: 4000 ms", 0],
     ["memory", "def add(a, b): return len(bytearray(2 << 30))", "MemoryError: ", 0],
     ["output-limit", "def add(a, b):\n  while True: print('x' * 9999)", "wrote more than 1048576 bytes", 0],
     ["crashed", "import ctypes\ndef add(a, b): ctypes.string_at(0)", "SIGSEGV", 0],

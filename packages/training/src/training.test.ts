@@ -32,6 +32,7 @@ const model: ModelConfig = {
   tied: true,
   ropeTheta: 10_000,
   normEpsilon: 1e-6,
+  initializerRange: 0.02,
   vocabSize: VOCAB,
   maxPositions: 8,
   maskId: 22,
