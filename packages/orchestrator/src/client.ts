@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client, WorkflowNotFoundError, WorkflowUpdateFailedError, type Connection } from "@temporalio/client";
 import { ApplicationFailure, defaultPayloadConverter } from "@temporalio/common";
 import type { StageProgress } from "@diffucoder/lineage";
-import { NoAnswer, RequestRefused, RunUnknown, type FailureFacts } from "./errors.ts";
+import { NoAnswer, RequestRefused, RunUnknown, ServerUnreachable, type FailureFacts } from "./errors.ts";
 import type { Home } from "./home.ts";
 import { readState, writeState } from "./process-state.ts";
 import { connect, findServer, isServerAlive, serverUp, type Server } from "./server.ts";
@@ -142,7 +142,10 @@ async function revive({ home, server, queues }: Session): Promise<void> {
   const served = liveWorkers(home).flatMap((worker) => worker.queues);
   const isServerDead = server.pid !== undefined && !isServerAlive(home);
   if (!isServerDead && queues.every((queue) => served.includes(queue))) return;
-  await workerUp(home, await serverUp(home), queues);
+  const now = await serverUp(home);
+  await workerUp(home, now, queues);
+  const { address } = server.connection;
+  if (now.connection.address !== address) throw new ServerUnreachable(address, `its port was taken; it is at ${now.connection.address} now`);
 }
 
 /** Starts a parked stage again, with changed settings if given. @throws RequestRefused */

@@ -13,7 +13,7 @@ export function failureFacts(error: unknown): FailureFacts {
   if (error instanceof StageError) {
     return { code: error.code, message: error.message, retryable: error.retryable, details: error.details };
   }
-  const { code, path } = error as NodeJS.ErrnoException;
+  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") return failureFacts(new DiskFull(path ?? "a file", error));
   return { code: "Unexpected", message: error instanceof Error ? error.message : String(error), retryable: true, details: {} };
 }

@@ -28,6 +28,7 @@ test("a demanded port that is taken is refused by name, with what helps", async 
 
 test("without Temporal's executable the error says where it is looked for", () => {
   expect(() => findTemporal({ PATH: folder, DIFFUCODER_CACHE: folder })).toThrow(TemporalMissing);
+  expect(() => findTemporal({ ...process.env, TEMPORAL_CLI_PATH: join(folder, "none") })).toThrow(TemporalMissing);
 });
 
 test("an address in the environment points elsewhere, and nothing is started", async () => {

@@ -85,10 +85,10 @@ export async function serverStatus(home: Home, env: NodeJS.ProcessEnv = process.
   return { kind: "embedded", isUp, address: connection.address, ui: ui!, pid: state.pid, version: state.version, database: state.database };
 }
 
-/** The Temporal executable: environment, PATH, cache. */
+/** The Temporal executable: the one the environment names, else the first on PATH or in the cache. */
 export function findTemporal(env: NodeJS.ProcessEnv = process.env): string {
-  const onPath = (env.PATH ?? "").split(delimiter).map((folder) => join(folder, "temporal"));
-  const candidates = [...(env.TEMPORAL_CLI_PATH ? [env.TEMPORAL_CLI_PATH] : onPath), join(cacheDirectory(env), "bin", "temporal")];
+  const folders = [...(env.PATH ?? "").split(delimiter), join(cacheDirectory(env), "bin")];
+  const candidates = env.TEMPORAL_CLI_PATH ? [env.TEMPORAL_CLI_PATH] : folders.map((folder) => join(folder, "temporal"));
   const found = candidates.find(isExecutable);
   if (found === undefined) throw new TemporalMissing();
   return found;

@@ -29,6 +29,8 @@ export async function workflowBundle(cache: string): Promise<string> {
 function digestOf(folder: string): string {
   const { version } = createRequire(import.meta.url)("@temporalio/worker/package.json") as { version: string };
   const hash = createHash("sha256").update(version);
-  for (const name of readdirSync(folder).sort()) hash.update(`\n${name}\n`).update(readFileSync(join(folder, name)));
+  for (const name of readdirSync(folder).filter((file) => !file.includes(".test.")).sort()) {
+    hash.update(`\n${name}\n`).update(readFileSync(join(folder, name)));
+  }
   return hash.digest("hex").slice(0, 32);
 }

@@ -167,6 +167,13 @@ test.concurrent("a cancelled run leaves a checkpoint that the next run of the re
   expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(8, SLOW.recipe));
 });
 
+test.concurrent("numerics that this machine is slow in fail the run before it wastes time", async () => {
+  const failed = await project.end(await project.start({ seed: 9, numerics: "bf16" }));
+  expect(failed.state).toBe("failed");
+  expect(failed.reason).toMatch(/numerics: expected a machine with fast bf16, found one for fp32/);
+  expect(stageOf(failed, "fold").state).toBe("cancelled");
+});
+
 test("TEMPORAL_ADDRESS points to a server elsewhere, where runs of other stores do not mix", async () => {
   const { connection, pid } = project.session.server;
   process.env.TEMPORAL_ADDRESS = connection.address;

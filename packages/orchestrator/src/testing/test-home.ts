@@ -56,7 +56,7 @@ export class TestHome {
   }
 
   /** Starts numbers -> fold, and -> again (a second fold of the first one's checkpoint) when asked. */
-  async start(options: { seed: number; recipe?: JsonObject; execution?: JsonObject; retry?: Partial<typeof RETRY>; again?: boolean }): Promise<string> {
+  async start(options: { seed: number; recipe?: JsonObject; execution?: JsonObject; retry?: Partial<typeof RETRY>; again?: boolean; numerics?: string }): Promise<string> {
     const fold = { uses: "fold", inputs: { documents: "numbers.documents" }, retry: { ...RETRY, ...options.retry } };
     const stages = [
       { id: "numbers", uses: "numbers", retry: RETRY },
@@ -64,7 +64,7 @@ export class TestHome {
       ...(options.again === true ? [{ id: "again", ...fold, inputs: { ...fold.inputs, checkpoint: "fold.checkpoint" } }] : []),
     ];
     const file = join(this.home.root, `folding-${randomUUID()}.yaml`);
-    writeFileSync(file, JSON.stringify({ name: "folding", seed: options.seed, stages })); // JSON is YAML
+    writeFileSync(file, JSON.stringify({ name: "folding", seed: options.seed, numerics: options.numerics ?? "auto", stages })); // JSON is YAML
     return startPipeline(this.session, await readPipeline(file, await loadRegistry()), file);
   }
 
