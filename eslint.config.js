@@ -1,0 +1,31 @@
+import nx from "@nx/eslint-plugin";
+import tseslint from "typescript-eslint";
+
+/** What each layer may import; see the README's tree. A stage never imports a stage. */
+const layers = [
+  { sourceTag: "layer:foundation", onlyDependOnLibsWithTags: ["layer:foundation"] },
+  { sourceTag: "layer:library", onlyDependOnLibsWithTags: ["layer:foundation", "layer:library"] },
+  { sourceTag: "layer:training", onlyDependOnLibsWithTags: ["layer:foundation", "layer:library"] },
+  { sourceTag: "layer:stage", onlyDependOnLibsWithTags: ["layer:foundation", "layer:library", "layer:training"] },
+  {
+    sourceTag: "layer:app",
+    onlyDependOnLibsWithTags: ["layer:foundation", "layer:library", "layer:training", "layer:stage", "layer:app"],
+  },
+];
+
+export default tseslint.config(
+  { ignores: ["**/dist", "**/node_modules", ".nx"] },
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.recommended],
+    plugins: { "@nx": nx },
+    rules: {
+      "@nx/enforce-module-boundaries": ["error", { depConstraints: layers, allow: [], enforceBuildableLibDependency: false, banTransitiveDependencies: true }],
+      "@typescript-eslint/no-non-null-assertion": "off",
+      // The stage registry holds stages of every recipe type.
+      "@typescript-eslint/no-explicit-any": "off",
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/no-unused-vars": ["error", { ignoreRestSiblings: true, argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+    },
+  },
+);
