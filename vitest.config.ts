@@ -5,5 +5,5 @@ const SOURCE = "@diffucoder/source";
 
 export default defineConfig({
   ssr: { resolve: { conditions: [SOURCE] } },
-  test: { include: ["packages/**/*.test.ts"], pool: "forks", testTimeout: 60_000, execArgv: [`--conditions=${SOURCE}`] },
+  test: { include: ["**/*.test.ts"], pool: "forks", testTimeout: 60_000, execArgv: [`--conditions=${SOURCE}`] },
 });

@@ -3,7 +3,7 @@ import { ApplicationFailure, Context } from "@temporalio/activity";
 import { join } from "node:path";
 import { mkdirSync } from "node:fs";
 import { failureFacts, NumericsUnsupported, type FailureFacts } from "./errors.ts";
-import type { Home } from "./home.ts";
+import { artifactName, type Home } from "./home.ts";
 import { writeState } from "./process-state.ts";
 import { parseSettings } from "./stage-settings.ts";
 import type { StageRegistry } from "./stages.ts";
@@ -62,6 +62,9 @@ function controlActivities({ home, registry }: ActivitySetting, store: Store): C
     async recordStatus(status) {
       const folder = join(home.runs, status.runId);
       mkdirSync(folder, { recursive: true });
+      for (const { id, outputs } of status.stages) {
+        for (const [output, ref] of Object.entries(outputs)) await store.names.assign(artifactName(status.runId, id, output), ref);
+      }
       writeState(join(folder, "status.json"), status);
     },
   };

@@ -40,6 +40,11 @@ export function stageLogPath(home: Pick<Home, "runs">, runId: string, stage: str
   return join(home.runs, runId, `${stage}.log`);
 }
 
+/** The name under which the end of a run records an artifact that the run came to, made or found. */
+export function artifactName(runId: string, stage: string, output: string): string {
+  return `${stage}.${output}@${runId}`;
+}
+
 function workspaceRoot(start: string): string | undefined {
   for (let folder = resolve(start); ; folder = dirname(folder)) {
     if (existsSync(join(folder, "nx.json"))) return folder;

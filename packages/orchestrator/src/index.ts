@@ -33,8 +33,9 @@ export {
   failureFacts,
   type FailureFacts,
 } from "./errors.ts";
-export { cacheDirectory, openHome, stageLogPath, type Home } from "./home.ts";
+export { artifactName, cacheDirectory, openHome, stageLogPath, type Home } from "./home.ts";
 export { pipelineSchema, planPipeline, readPipeline, type ReadOptions } from "./pipeline-recipe.ts";
+export { previewPipeline, type StagePreview } from "./preview.ts";
 export { findServer, findTemporal, serverDown, serverStatus, serverUp, type Server, type ServerStatus } from "./server.ts";
 export { loadRegistry, PORTABLE_NUMERICS, type StageModule, type StageRegistry } from "./stages.ts";
 export { ALL_QUEUES, liveWorkers, workerDown, workerUp, type WorkerState } from "./worker.ts";

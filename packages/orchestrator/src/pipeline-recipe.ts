@@ -247,7 +247,7 @@ function cycleOf(stages: readonly WrittenStage[]): string[] | undefined {
 }
 
 /** Stages in an order in which each comes after those it waits for. */
-function inOrder(stages: readonly ResolvedStage[]): ResolvedStage[] {
+export function inOrder(stages: readonly ResolvedStage[]): ResolvedStage[] {
   const ordered: ResolvedStage[] = [];
   const visit = (stage: ResolvedStage): void => {
     if (ordered.includes(stage)) return;

@@ -13,5 +13,5 @@ export function siblingModule(name: string): string {
 
 /** Arguments for Node that run a sibling module in the mode that this process runs in. */
 export function nodeArguments(module: string): string[] {
-  return [...(runsFromSource ? [`--conditions=${SOURCE_CONDITION}`] : []), "--disable-warning=ExperimentalWarning", siblingModule(module)];
+  return [...(runsFromSource ? [`--conditions=${SOURCE_CONDITION}`] : []), "--disable-warning=ExperimentalWarning", "--disable-warning=DEP0044", siblingModule(module)];
 }

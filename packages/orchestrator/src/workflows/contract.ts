@@ -118,7 +118,7 @@ export interface ControlActivities {
   checkSettings(uses: string, settings: Settings): Promise<Settings>;
   /** @throws ArtifactMissing, ArtifactCorrupt, InvalidRecipe when an artifact cannot stand in for an output */
   checkArtifacts(stage: string, kinds: Readonly<Record<string, ArtifactKind>>, digests: Readonly<Record<string, string>>): Promise<Record<string, ArtifactRef>>;
-  /** Keeps the final status: the server forgets closed runs. */
+  /** Names the artifacts that the run came to, and keeps the final status: the server forgets closed runs. */
   recordStatus(status: PipelineStatus): Promise<void>;
 }
 

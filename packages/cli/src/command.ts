@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { exportCommand, gcCommand } from "./commands/artifacts.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { explainCommand } from "./commands/explain.ts";
+import { generateCommand } from "./commands/generate.ts";
+import { lineageCommand } from "./commands/lineage.ts";
+import { operatorCommands } from "./commands/operate.ts";
+import { runCommand } from "./commands/run.ts";
+import { logsCommand, runsCommand, statusCommand } from "./commands/runs.ts";
+import { serverCommand, workerCommand } from "./commands/server.ts";
+import { EXIT } from "./exit-codes.ts";
+
+/** The `diffucoder` command with all its verbs; parse the command line with it. */
+export function createCommand(): Command {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  const command = new Command("diffucoder").description("DiffuCoder as a pipeline: run it, resume it, audit it").version(version).showHelpAfterError("(--help tells more)");
+  const verbs = [
+    runCommand(),
+    statusCommand(),
+    runsCommand(),
+    logsCommand(),
+    ...operatorCommands(),
+    explainCommand(),
+    lineageCommand(),
+    exportCommand(),
+    generateCommand(),
+    gcCommand(),
+    serverCommand(),
+    workerCommand(),
+    doctorCommand(),
+  ];
+  for (const verb of verbs) command.addCommand(verb);
+  for (const each of [command, ...verbs, ...verbs.flatMap((verb) => verb.commands)]) {
+    // Commander's own code for a wrong command line is 1, which here says that something failed.
+    each.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage));
+  }
+  return command;
+}

@@ -1,0 +1,43 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { Command } from "commander";
+import { findArtifact, planGarbage } from "@diffucoder/lineage";
+import { liveWorkers, openHome } from "@diffucoder/orchestrator";
+import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
+import { projectStore, UsageError } from "../project.ts";
+import { formatBytes } from "../quantities.ts";
+
+export function exportCommand(): Command {
+  return new Command("export")
+    .description("lay an artifact's files out in a new folder")
+    .argument("<artifact>", "a name, or the first digits of a digest")
+    .argument("<folder>")
+    .action(async (artifact: string, folder: string) => {
+      const store = await projectStore();
+      const ref = await findArtifact(store, artifact);
+      await mkdir(folder, { recursive: true });
+      const present = await readdir(folder);
+      if (present.length > 0) throw new UsageError(`${folder}: expected an empty or new folder, found ${present.length} files`);
+      await store.artifacts.materialize(ref, folder);
+      const { files } = await store.artifacts.manifest(ref);
+      print("text", files, (all) => all.map(({ path }) => `${folder}/${path}`).join("\n"));
+    });
+}
+
+export function gcCommand(): Command {
+  return new Command("gc")
+    .description("remove what no record leads to: leavings of dead attempts")
+    .option("--plan", "list it, remove nothing")
+    .addOption(outputOption())
+    .action(async ({ plan, output }: { plan?: boolean; output: OutputFormat }) => {
+      const home = openHome();
+      // What a running stage has written is not recorded before the stage ends.
+      const running = liveWorkers(home).reduce((sum, worker) => sum + worker.running, 0);
+      if (plan !== true && running > 0) throw new UsageError(`gc: expected no stage at work, found ${running}. Wait for their end, or \`diffucoder worker down\`.`);
+      const store = await projectStore(home);
+      const garbage = await planGarbage(store);
+      if (plan !== true) for (const { digest } of garbage) await store.blobs.remove(digest);
+      print(output, garbage, (all) => (all.length === 0 ? "" : table(["blob", "size"], all.map(({ digest, bytes }) => [digest, formatBytes(bytes)]))));
+      const total = garbage.reduce((sum, { bytes }) => sum + bytes, 0);
+      say(`${garbage.length} blobs, ${formatBytes(total)}: ${plan === true ? "would be removed" : "removed"}`);
+    });
+}

@@ -1,0 +1,65 @@
+import { resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { openStore } from "@diffucoder/lineage";
+import { loadRegistry, openHome, planPipeline, previewPipeline, readPipeline, startPipeline, uiLink, type ReadOptions } from "@diffucoder/orchestrator";
+import { EXIT } from "../exit-codes.ts";
+import { outputOption, print, say, type OutputFormat } from "../output.ts";
+import { withSession } from "../project.ts";
+import { renderPlan } from "../render-plan.ts";
+import { followAndReport } from "../report-run.ts";
+
+interface Options {
+  readonly plan?: boolean;
+  readonly set: readonly string[];
+  readonly seed?: number;
+  readonly detach?: boolean;
+  readonly output: OutputFormat;
+}
+
+/** Repeatable `--set path=value`. */
+export function setOption(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
+export function seedOption(text: string): number {
+  const seed = Number(text);
+  if (Number.isSafeInteger(seed) && seed >= 0 && text.trim() !== "") return seed;
+  throw new InvalidArgumentError("expected a whole number, 0 or more.");
+}
+
+export function readOptions({ set, seed }: Pick<Options, "set" | "seed">): ReadOptions {
+  return { overrides: set, ...(seed === undefined ? {} : { seed }) };
+}
+
+export function runCommand(): Command {
+  return new Command("run")
+    .description("run a pipeline; finished stages are found and not made again")
+    .argument("<recipe>", "pipeline file, such as pipelines/quickstart.yaml")
+    .option("--plan", "print stages, tokens, FLOPs and memory, and what is cached; start nothing")
+    .option("--set <key=value>", "change a setting, such as stages.pretraining.recipe.steps=20; repeatable", setOption, [])
+    .option("--seed <n>", "seed of the run, in place of the recipe's", seedOption)
+    .option("--detach", "start the run and return")
+    .addOption(outputOption())
+    .action(async (recipe: string, options: Options) => {
+      const registry = await loadRegistry();
+      const pipeline = await readPipeline(recipe, registry, readOptions(options));
+      const home = openHome();
+      if (options.plan === true) {
+        const plans = await planPipeline(pipeline, registry);
+        const previews = await previewPipeline(pipeline, registry, await openStore(home.store));
+        const stages = previews.map((preview) => {
+          const { key } = "keyed" in preview ? preview.keyed : {};
+          return { id: preview.id, state: preview.kind, ...(key === undefined ? {} : { key }), ..."reason" in preview ? { reason: preview.reason } : {}, plan: plans.get(preview.id)! };
+        });
+        return print(options.output, { name: pipeline.name, seed: pipeline.seed, stages }, renderPlan);
+      }
+      await withSession(home, async (session) => {
+        const runId = await startPipeline(session, pipeline, resolve(recipe));
+        const link = uiLink(session, runId);
+        if (options.detach === true) return print(options.output, { runId, ...(link === undefined ? {} : { ui: link }) }, () => `run ${runId} started\nfollow it: diffucoder status -w -r ${runId}`);
+        say(`run ${runId}${link === undefined ? "" : `, ${link}`}`);
+        process.exitCode = await followAndReport(session, runId, { format: options.output, throughParking: false });
+      });
+    })
+    .addHelpText("after", `\nExit codes: ${EXIT.done} done, ${EXIT.usage} bad recipe, ${EXIT.parked} parked, ${EXIT.unfinished} failed, aborted or cancelled, ${EXIT.detached} detached by Ctrl-C.`);
+}
