@@ -4,7 +4,8 @@ import { stream, type StreamKey } from "./stream.ts";
  * A random permutation of [0, size) as a pure function: nothing is stored, any position costs the same.
  *
  * A four-round Feistel network on the smallest even number of bits that holds `size`, walked until the
- * value falls inside the range (cycle walking; fewer than four rounds of walking on average).
+ * value falls inside the range (cycle walking; fewer than four rounds of walking on average). Below some twenty
+ * elements the orders are not all equally likely: of 5, one position takes one value a third more often than its due.
  *
  * @param size number of elements, in [1, 2^32]
  * @source Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, section 3
@@ -14,7 +15,7 @@ export function permutation(size: number, key: StreamKey): (position: number) =>
   if (!Number.isInteger(size) || size < 1 || size > 0x100000000) {
     throw new RangeError(`size: expected an integer in [1, 2^32], found ${size}`);
   }
-  const halfBits = Math.max(1, Math.ceil(Math.ceil(Math.log2(size)) / 2));
+  const halfBits = Math.ceil(Math.log2(size) / 2);
   const half = 2 ** halfBits;
   const keys = stream(key);
   const roundKeys = Array.from({ length: ROUNDS }, () => keys.uint32());
@@ -22,7 +23,7 @@ export function permutation(size: number, key: StreamKey): (position: number) =>
     let left = Math.floor(value / half);
     let right = value % half;
     for (const roundKey of roundKeys) {
-      [left, right] = [right, (left ^ (mix(right, roundKey) % half)) >>> 0];
+      [left, right] = [right, left ^ (mix(right, roundKey) % half)];
     }
     return left * half + right;
   };
@@ -40,7 +41,7 @@ const ROUNDS = 4;
 
 /** The 32-bit finaliser of MurmurHash3, keyed. */
 function mix(value: number, key: number): number {
-  let h = (value ^ key) >>> 0;
+  let h = value ^ key;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;

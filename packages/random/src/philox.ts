@@ -3,34 +3,36 @@
  *
  * @source Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3
  */
-export function philox4x32(
-  counter: Uint32Array,
-  key0: number,
-  key1: number,
-  out: Uint32Array,
-): void {
+export function philox4x32(counter: Uint32Array, key0: number, key1: number, out: Uint32Array): void {
   let c0 = counter[0]!;
   let c1 = counter[1]!;
   let c2 = counter[2]!;
   let c3 = counter[3]!;
   let k0 = key0;
   let k1 = key1;
+  // Words may be negative in between; only their 32 bits count, here and in the typed array.
   for (let round = 0; round < 10; round++) {
-    const low0 = Math.imul(MULTIPLIER_0, c0) >>> 0;
+    const low0 = Math.imul(MULTIPLIER_0, c0);
     const high0 = multiplyHigh(MULTIPLIER_0, c0);
-    const low1 = Math.imul(MULTIPLIER_1, c2) >>> 0;
+    const low1 = Math.imul(MULTIPLIER_1, c2);
     const high1 = multiplyHigh(MULTIPLIER_1, c2);
-    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    c0 = high1 ^ c1 ^ k0;
     c1 = low1;
-    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c2 = high0 ^ c3 ^ k1;
     c3 = low0;
-    k0 = (k0 + WEYL_0) >>> 0;
-    k1 = (k1 + WEYL_1) >>> 0;
+    k0 += WEYL_0;
+    k1 += WEYL_1;
   }
   out[0] = c0;
   out[1] = c1;
   out[2] = c2;
   out[3] = c3;
+}
+
+/** Adds one to the lower half of a counter, as one 64-bit number; the upper half names the stream. */
+export function advance(counter: Uint32Array): void {
+  counter[0]!++;
+  if (counter[0] === 0) counter[1]!++;
 }
 
 const MULTIPLIER_0 = 0xd2511f53;
@@ -46,5 +48,5 @@ function multiplyHigh(a: number, b: number): number {
   const bHigh = b >>> 16;
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
   const carry = (middle & 0xffff) + aLow * bHigh;
-  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) >>> 0;
+  return aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000);
 }

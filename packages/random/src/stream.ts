@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { philox4x32 } from "./philox.ts";
+import { advance, philox4x32 } from "./philox.ts";
 
 /** What a stream is for. Two different keys never share a stream; equal keys always give equal numbers. */
 export interface StreamKey {
@@ -31,11 +31,16 @@ export interface RandomStream {
 /**
  * Opens the stream of a key, at its beginning.
  *
- * @throws RangeError when the seed is not a non-negative safe integer
+ * @throws RangeError when the seed is not a non-negative safe integer, or a step or sample no safe integer
  */
 export function stream(key: StreamKey): RandomStream {
   if (!Number.isSafeInteger(key.seed) || key.seed < 0) {
     throw new RangeError(`seed: expected a non-negative safe integer, found ${key.seed}`);
+  }
+  // JSON would write NaN as null, the mark of an absent step.
+  for (const part of ["step", "sample"] as const) {
+    const index = key[part] ?? 0;
+    if (!Number.isSafeInteger(index)) throw new RangeError(`${part}: expected a safe integer, found ${index}`);
   }
   return new PhiloxStream(key);
 }
@@ -60,7 +65,7 @@ class PhiloxStream implements RandomStream {
   uint32(): number {
     if (this.#used === 4) {
       philox4x32(this.#counter, this.#key0, this.#key1, this.#block);
-      this.#advance();
+      advance(this.#counter);
       this.#used = 0;
     }
     return this.#block[this.#used++]!;
@@ -99,10 +104,5 @@ class PhiloxStream implements RandomStream {
       [shuffled[i], shuffled[j]] = [shuffled[j]!, shuffled[i]!];
     }
     return shuffled;
-  }
-
-  #advance(): void {
-    this.#counter[0] = (this.#counter[0]! + 1) >>> 0;
-    if (this.#counter[0] === 0) this.#counter[1] = (this.#counter[1]! + 1) >>> 0;
   }
 }
