@@ -22,7 +22,7 @@ export const corpusExecutionSchema = z.strictObject({});
 /** What the shards depend on; part of the stage key. */
 export const tokenizeRecipeSchema = z.strictObject({
   vocabSize: z.int().min(300).optional().describe("of a tokenizer trained on these documents; left out when one is given as input"),
-  trainingBytes: z.int().positive().default(8 << 20).describe("documents are read until so many bytes to learn the vocabulary from"),
+  trainingBytes: z.int().positive().default(8 << 20).describe("the vocabulary is learned from about so many bytes, of documents spread evenly over the corpus"),
   mixture: z
     .record(z.string(), z.number().nonnegative())
     .default({})

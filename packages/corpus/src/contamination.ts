@@ -10,14 +10,22 @@ export interface BenchmarkItem {
  * @source OpenCoder, arXiv:2411.04905v3, section 2 (any 10-gram overlap)
  */
 export class ContaminationIndex {
+  readonly itemCount: number;
+  /** Ids of items that hold no run of that length, so that no document can be found to repeat them. */
+  readonly tooShort: readonly string[];
   readonly #itemOf = new Map<string, string>();
   readonly #words: number;
 
   constructor(items: readonly BenchmarkItem[], words = 10) {
     this.#words = words;
+    this.itemCount = items.length;
+    const tooShort: string[] = [];
     for (const { id, text } of items) {
-      for (const run of this.#runsOf(text)) if (!this.#itemOf.has(run)) this.#itemOf.set(run, id);
+      const runs = [...this.#runsOf(text)];
+      if (runs.length === 0) tooShort.push(id);
+      for (const run of runs) if (!this.#itemOf.has(run)) this.#itemOf.set(run, id);
     }
+    this.tooShort = tooShort;
   }
 
   /** Id of a benchmark item that the text repeats a run of. */

@@ -7,7 +7,7 @@ const { h32 } = await xxhash();
  * Finds near-duplicates among the texts it has been given, by word 5-grams.
  *
  * MinHash (128 hashes, 16 bands of 8 rows: a pair of similarity s becomes a candidate with probability
- * 1 - (1 - s^8)^16, 0.95 at 0.8) only proposes candidates; the Jaccard similarity of each is computed exactly.
+ * 1 - (1 - s^8)^16, 0.95 at 0.8) only proposes candidates; the Jaccard similarity of each is computed from all its runs.
  *
  * @source Broder, "On the resemblance and containment of documents", SEQUENCES 1997; banding of Leskovec, Rajaraman
  *   and Ullman, "Mining of Massive Datasets", section 3.4
@@ -49,9 +49,9 @@ const SHINGLE_WORDS = 5;
 const BANDS = 16;
 const ROWS = 8;
 
-/** Hashes of all runs of five words; of the whole text when it has fewer. */
+/** Hashes of all runs of five words; of the words there are when they are fewer, and of the text itself when there are none. */
 export function shinglesOf(text: string): ReadonlySet<number> {
-  const words = text.match(/\w+/g) ?? [];
+  const words = text.match(/\w+/g) ?? [text];
   const count = Math.max(1, words.length - SHINGLE_WORDS + 1);
   return new Set(Array.from({ length: count }, (_, i) => h32(words.slice(i, i + SHINGLE_WORDS).join(" "))));
 }

