@@ -6,6 +6,8 @@ const layers = [
   { sourceTag: "layer:foundation", onlyDependOnLibsWithTags: ["layer:foundation"] },
   { sourceTag: "layer:library", onlyDependOnLibsWithTags: ["layer:foundation", "layer:library"] },
   { sourceTag: "layer:training", onlyDependOnLibsWithTags: ["layer:foundation", "layer:library"] },
+  // What makes and what judges the data of a training knows nothing of it.
+  { sourceTag: "no-training", notDependOnLibsWithTags: ["layer:training"] },
   { sourceTag: "layer:stage", onlyDependOnLibsWithTags: ["layer:foundation", "layer:library", "layer:training"] },
   {
     sourceTag: "layer:app",
