@@ -8,6 +8,6 @@ export interface CodeTask {
   readonly entryPoint: string;
   /** A program that passes every check. */
   readonly solution: string;
-  /** Python statements that raise when the program is wrong. Never shown to the model. */
+  /** Python statements, at least one, that raise when the program is wrong. Never shown to the model. */
   readonly checks: readonly string[];
 }

@@ -33,6 +33,7 @@ export function generateTasks(options: {
 }): CodeTask[] {
   const { split, count, seed } = options;
   const families = options.families.map(checkFamily);
+  if (families.length === 0) throw unknownFamily("none");
   const draws = stream({ seed, stage: "tasks", purpose: `${split} ${families.join()}` });
   const tasks: CodeTask[] = [];
   const seen = new Set<string>();
@@ -60,7 +61,11 @@ const MOST_MISSES = 20_000;
 function checkFamily(name: string): TaskFamily {
   const family = TASK_FAMILIES.find((known) => known === name);
   if (family !== undefined) return family;
-  throw new TasksError("UnknownFamily", `task family: expected one of ${TASK_FAMILIES.join(", ")}, found ${name}`);
+  throw unknownFamily(name);
+}
+
+function unknownFamily(found: string): TasksError {
+  return new TasksError("UnknownFamily", `task family: expected one of ${TASK_FAMILIES.join(", ")}, found ${found}`);
 }
 
 function drawProgram(family: TaskFamily, draws: RandomStream): Program {

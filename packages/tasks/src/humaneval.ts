@@ -41,9 +41,14 @@ export async function readHumanEval(path: string): Promise<CompletionTask[]> {
         prompt: task.prompt,
         entryPoint: task.entry_point,
         solution: task.canonical_solution,
-        checks: [`${task.test}\ncheck(${task.entry_point})`],
+        checks: [checkOf(task)],
       };
     });
+}
+
+/** Some tests call helpers that the prompt defines: they get them from prompt and solution, never from the answer. */
+function checkOf({ prompt, canonical_solution: solution, test, entry_point: entryPoint }: z.infer<typeof row>): string {
+  return `${prompt}${solution}\n${test}\ncheck(__candidate__(${JSON.stringify(entryPoint)}))`;
 }
 
 function unpack(content: Buffer, path: string): Buffer {

@@ -35,13 +35,18 @@ async function scoreAnswer(sandbox: Sandbox, { task, completion }: Answer): Prom
   return scoreProgram(sandbox, task, program);
 }
 
-/** Scores a bare program, such as a benchmark's completed function. */
+/**
+ * Scores a bare program, such as a benchmark's completed function.
+ *
+ * @throws RangeError when the task has no checks, as any program would pass them
+ */
 export async function scoreProgram(sandbox: Sandbox, task: Answer["task"], program: string): Promise<Score | null> {
+  if (task.checks.length === 0) throw new RangeError("checks: expected at least one, found none");
   try {
     const verdict = await sandbox.run({ candidate: program, checks: task.checks, entryPoints: [task.entryPoint] });
     return {
       passed: verdict.status === "passed",
-      passRate: verdict.totalChecks === 0 ? 0 : verdict.passedChecks / verdict.totalChecks,
+      passRate: verdict.passedChecks / verdict.totalChecks,
       format: verdict.status === "syntax" ? 0.5 : 1,
       status: verdict.status,
       cause: verdict.cause,
