@@ -1,5 +1,5 @@
 import { readSafetensors, type NamedTensor } from "@diffucoder/formats";
-import type { ArtifactRef, ArtifactStore, StageContext } from "@diffucoder/lineage";
+import { StageCancelled, type ArtifactRef, type ArtifactStore, type StageContext } from "@diffucoder/lineage";
 import type { ModelSampler } from "@diffucoder/model";
 import { generateTasks, scoreAnswers } from "@diffucoder/tasks";
 import type { Sandbox } from "@diffucoder/sandbox";
@@ -7,7 +7,7 @@ import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, type StartingModel } from "@diffucoder/training";
 import { mixedGroupShare } from "./advantages.ts";
 import type { Recipe } from "./config.ts";
-import { NoStartInWindow } from "./errors.ts";
+import { NoRewards, NoStartInWindow } from "./errors.ts";
 import { groupsOf, rewardOf } from "./reward.ts";
 import { encodeTask, rollOut } from "./rollout.ts";
 
@@ -32,6 +32,8 @@ export interface ChosenStart {
  * nearly always fails or nearly always passes gives groups of equal rewards, hence no gradient.
  *
  * @throws NoStartInWindow with all measurements
+ * @throws NoRewards when the sandbox fails on every completion of a candidate
+ * @throws StageCancelled between two candidates, when the signal asks for it
  */
 export async function chooseStart(options: {
   readonly start: StartingModel;
@@ -44,15 +46,16 @@ export async function chooseStart(options: {
   readonly context: StageContext;
 }): Promise<ChosenStart> {
   const { start, checkpoint, recipe, context } = options;
-  const meta = (await context.artifacts.manifest(checkpoint)).meta as { step: number; candidates?: number[] };
+  const { final, candidates } = await stepsOf(context.artifacts, checkpoint);
   const { start: rule } = recipe;
-  if (rule.rule === "final") return { step: meta.step, parameters: start.parameters, measured: [] };
+  if (rule.rule === "final") return { step: final, parameters: start.parameters, measured: [] };
   const measured: Measurement[] = [];
-  const steps = [...new Set([...(meta.candidates ?? []), meta.step])].sort((a, b) => b - a);
+  const steps = [...new Set([...candidates, final])].sort((a, b) => b - a);
   for (const [index, step] of steps.entries()) {
+    if (context.signal.aborted) throw new StageCancelled("coupled-grpo");
     context.report({ step: index, totalSteps: steps.length, unit: "candidates", note: `measuring step ${step}` });
     const parameters = await parametersOfStep(context.artifacts, checkpoint, start, step);
-    const measurement = { step, ...(await measure(parameters, rule.tasks, options)) };
+    const measurement = { step, ...(await measure({ ...options, parameters, step, taskCount: rule.tasks })) };
     measured.push(measurement);
     context.log(`candidate of step ${step}: pass rate ${measurement.passRate.toFixed(3)}, mixed groups ${measurement.mixedGroups.toFixed(2)}`);
     const isInWindow = measurement.passRate >= rule.lowestPassRate && measurement.passRate <= rule.highestPassRate;
@@ -61,18 +64,22 @@ export async function chooseStart(options: {
   throw new NoStartInWindow(measured, `pass rate ${rule.lowestPassRate} to ${rule.highestPassRate} and mixed groups of at least ${rule.lowestMixedGroups}`);
 }
 
-/** Weights of a step that the instruction tuning kept, or of its end. */
+/** Weights of a step that the instruction tuning kept, or of its end. @throws ArtifactMissing */
 export async function parametersOfStep(artifacts: ArtifactStore, checkpoint: ArtifactRef, start: StartingModel, step: number): Promise<ReadonlyMap<string, NamedTensor>> {
-  const { meta, files } = await artifacts.manifest(checkpoint);
-  const isKept = files.some(({ path }) => path === candidatePath(step));
-  return meta.step === step || !isKept ? start.parameters : readSafetensors(await artifacts.file(checkpoint, candidatePath(step)));
+  const { final } = await stepsOf(artifacts, checkpoint);
+  return step === final ? start.parameters : readSafetensors(await artifacts.file(checkpoint, candidatePath(step)));
+}
+
+/** Last step of the training that made a checkpoint, and the earlier ones it kept; a foreign checkpoint is at step 0. */
+async function stepsOf(artifacts: ArtifactStore, checkpoint: ArtifactRef): Promise<{ final: number; candidates: readonly number[] }> {
+  const { step = 0, candidates = [] } = (await artifacts.manifest(checkpoint)).meta as { step?: number; candidates?: number[] };
+  return { final: step, candidates };
 }
 
 async function measure(
-  parameters: ReadonlyMap<string, NamedTensor>,
-  taskCount: number,
-  { start, recipe, seed, tokenizer, sampler, sandbox }: Parameters<typeof chooseStart>[0],
+  options: Parameters<typeof chooseStart>[0] & { readonly parameters: ReadonlyMap<string, NamedTensor>; readonly step: number; readonly taskCount: number },
 ): Promise<Omit<Measurement, "step">> {
+  const { start, recipe, seed, tokenizer, sampler, sandbox, parameters, step, taskCount } = options;
   const { groupSize } = recipe;
   const tasks = generateTasks({ families: recipe.tasks.families, split: "selection", count: taskCount, seed });
   sampler.setParameters(parameters);
@@ -89,8 +96,9 @@ async function measure(
   );
   const scores = await scoreAnswers(sandbox, rollouts);
   const known = scores.filter((score) => score !== null);
+  if (known.length === 0) throw new NoRewards(`candidate of step ${step}`, scores.length);
   return {
-    passRate: known.filter(({ passed }) => passed).length / Math.max(1, known.length),
+    passRate: known.filter(({ passed }) => passed).length / known.length,
     mixedGroups: mixedGroupShare(groupsOf(scores.map((score) => rewardOf(score, recipe.reward)), groupSize)),
   };
 }

@@ -17,14 +17,15 @@ export class NoStartInWindow extends StageError {
   }
 }
 
-/** Every reward of a round is missing: the sandbox failed, and updating on nothing would only decay the weights. */
+/** Every score is missing: the sandbox failed. Nothing can be learned from that, and no checkpoint judged by it. */
 export class NoRewards extends StageError {
-  constructor(round: number, completions: number) {
+  /** @param subject what was scored, such as `round 3` */
+  constructor(subject: string, completions: number) {
     super({
       code: "NoRewards",
-      message: `round ${round}: expected scored completions, found ${completions} sandbox faults and nothing else. Run \`diffucoder doctor\`, then retry.`,
+      message: `${subject}: expected scored completions, found ${completions} sandbox faults and nothing else. Run \`diffucoder doctor\`, then retry.`,
       retryable: true,
-      details: { round, completions },
+      details: { subject, completions },
     });
   }
 }

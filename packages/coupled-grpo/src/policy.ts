@@ -1,7 +1,7 @@
 // Axes: B completions, C completion window, N = B * C, T canvas, V vocabulary.
 import { createProgram, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
-import { forward, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
+import { decays, forward, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Recipe } from "./config.ts";
 import type { PolicyBatch } from "./policy-batch.ts";
@@ -49,7 +49,7 @@ export class Policy {
         beta2: recipe.optimizer.beta2,
         epsilon: recipe.optimizer.epsilon,
         weightDecay: recipe.optimizer.weightDecay,
-        decays: (name) => parameterShapes(model)[name]!.length > 1,
+        decays: decays(model),
         clipNorm: recipe.optimizer.clipNorm,
       },
       graphs: {

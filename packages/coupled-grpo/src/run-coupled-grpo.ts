@@ -16,7 +16,7 @@ import { createSampler, parameterCount, toHuggingFace, type ModelSampler } from 
 import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox";
 import { generateTasks, scoreAnswers, type Score, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { learningRateAt, loadStart, planTraining, plannedModel, sampleOrder, type StartingModel } from "@diffucoder/training";
+import { NonFiniteLoss, learningRateAt, loadStart, planTraining, plannedModel, sampleOrder, type StartingModel } from "@diffucoder/training";
 import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep } from "./choose-start.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
@@ -47,8 +47,9 @@ export const coupledGrpoStage: StageDefinition<Recipe, Execution> = {
     const model = plannedModel(inputs.checkpoint);
     if (model === undefined) throw new InvalidRecipe("stage coupled-grpo", ["expected an input `checkpoint` whose plan tells its model, found none"]);
     const { rounds, updatesPerRound, tasksPerRound, groupSize, canvasLength } = recipe;
-    // Three canvases a completion and update: fully hidden, and the pair.
-    const training = planTraining(model, { steps: rounds * updatesPerRound, batchSize: 3 * tasksPerRound * groupSize, canvasLength }, inputs.checkpoint!.facts!);
+    // Three canvases a completion: fully hidden, and the pair. Three passes an update: the old and the reference
+    // log-probabilities come from the graph that computes the update, and so cost as much.
+    const training = planTraining(model, { steps: 3 * rounds * updatesPerRound, batchSize: 3 * tasksPerRound * groupSize, canvasLength }, inputs.checkpoint!.facts!);
     const forwardFlops = training.flops! / training.tokens! / 3;
     const decoded = rounds * tasksPerRound * groupSize * canvasLength * recipe.rollout.steps;
     return { ...training, tokens: training.tokens! + decoded, flops: training.flops! + decoded * forwardFlops };
@@ -63,6 +64,15 @@ async function runCoupledGrpo(request: StageRequest<Recipe, Execution>, context:
   } finally {
     await reinforcement.close();
   }
+}
+
+/** Found now, not in the round that first draws the task. */
+function refuseLongPrompts(tasks: readonly EncodedTask[], canvasLength: number): void {
+  const longest = tasks.reduce((a, b) => (b.prompt.length > a.prompt.length ? b : a));
+  if (longest.prompt.length < canvasLength) return;
+  throw new InvalidRecipe("stage coupled-grpo", [
+    `canvasLength: expected more than the ${longest.prompt.length} prompt tokens of task ${longest.task.id} (${longest.task.instruction}), found ${canvasLength}`,
+  ]);
 }
 
 /** What a round measured, beside its metrics line. */
@@ -117,6 +127,7 @@ class Reinforcement {
       generateTasks({ families: recipe.tasks.families, split, count, seed }).map((task) => encodeTask(task, tokenizer));
     const tasks = tasksOf("reinforcement", recipe.tasks.count);
     const measured = recipe.start.rule === "window" ? tasksOf("selection", recipe.start.tasks) : [];
+    refuseLongPrompts([...tasks, ...measured], recipe.canvasLength);
     const windowLength = recipe.canvasLength - Math.min(...[...tasks, ...measured].map(({ prompt }) => prompt.length));
     const { canvasLength, tasksPerRound, groupSize } = recipe;
     const shape = { batchSize: tasksPerRound * groupSize, canvasLength, windowLength };
@@ -202,7 +213,7 @@ class Reinforcement {
     });
     const scores = await scoreAnswers(this.#sandbox, rollouts);
     const rewards = scores.map((score) => rewardOf(score, recipe.reward));
-    if (rewards.every((reward) => reward === null)) throw new NoRewards(round, rewards.length);
+    if (rewards.every((reward) => reward === null)) throw new NoRewards(`round ${round}`, rewards.length);
     const advantages = groupsOf(rewards, groupSize).flatMap((group) => [...leaveOneOutAdvantages(group)]);
     return rollouts.map((rollout, i) => ({ rollout, score: scores[i]!, reward: rewards[i]!, advantage: advantages[i]! }));
   }
@@ -230,6 +241,10 @@ class Reinforcement {
       const learningRate = learningRateAt(step, rounds * updatesPerRound, recipe.optimizer);
       const terms = { advantages, oldLogProbs: oldLogProbs[i]!, referenceLogProbs: referenceLogProbs[i]! };
       const update = policy.update(batches[i]!, terms, { learningRate, step });
+      if (!Number.isFinite(update.loss) || !Number.isFinite(update.gradientNorm)) {
+        const documents = [...new Set(scored.map(({ rollout }) => rollout.task.id))];
+        throw new NonFiniteLoss({ stage: "coupled-grpo", step, loss: update.loss, gradientNorm: update.gradientNorm, documents });
+      }
       if (step % recipe.referenceSyncSteps === 0) state.reference = policy.readParameters();
       return { ...update, learningRate };
     });
@@ -251,7 +266,9 @@ class Reinforcement {
   }
 
   async #finish(state: ReinforcementState): Promise<StageResult> {
-    const { scratchDir } = this.#context;
+    const { scratchDir, artifacts } = this.#context;
+    const origin = this.#request.inputs.checkpoint!;
+    const { stage: startStage = "unknown" } = (await artifacts.manifest(origin)).meta;
     const { model, history, tokenizerJson } = this.#start;
     const meta = { parameterCount: parameterCount(model), history: [...history], startStep: state.startStep };
     const checkpoint = join(scratchDir, "checkpoint");
@@ -259,7 +276,7 @@ class Reinforcement {
     const start = join(scratchDir, "start");
     await saveCheckpoint(start, {
       config: toHuggingFace(model),
-      parameters: await parametersOfStep(this.#context.artifacts, this.#request.inputs.checkpoint!, this.#start, state.startStep),
+      parameters: await parametersOfStep(artifacts, origin, this.#start, state.startStep),
       tokenizerJson,
       trainerState: { step: state.startStep, measured: state.measured },
       metrics: this.#start.metrics,
@@ -267,7 +284,7 @@ class Reinforcement {
     return {
       outputs: {
         checkpoint: { kind: "checkpoint", directory: checkpoint, meta: { stage: "coupled-grpo", step: state.round, ...meta } },
-        start: { kind: "checkpoint", directory: start, meta: { stage: "instruction-tuning", step: state.startStep, ...meta } },
+        start: { kind: "checkpoint", directory: start, meta: { stage: startStage, step: state.startStep, ...meta } },
       },
       summary: summarize(state),
     };
@@ -311,8 +328,8 @@ function rolloutLine(round: number, sample: number, { rollout, score, reward, ad
   });
 }
 
-function summarize({ metrics: allMetrics, startStep, measured }: ReinforcementState): JsonObject {
-  const metrics = allMetrics.filter(({ stage }) => stage === "coupled-grpo");
+function summarize({ round, metrics: allMetrics, startStep, measured }: ReinforcementState): JsonObject {
+  const metrics = allMetrics.slice(-round); // those of earlier stages come first
   const meanOver = (name: string, lines: typeof allMetrics) => lines.reduce((sum, line) => sum + Number(line[name]), 0) / lines.length;
   const span = Math.max(1, Math.floor(metrics.length / 5));
   return {
