@@ -31,18 +31,17 @@ export const instructionTuningStage: StageDefinition<Recipe, Execution> = {
 
 async function runInstructionTuning({ recipe, execution, inputs, seed }: StageRequest<Recipe, Execution>, context: StageContext): Promise<StageResult> {
   const start = await loadStart(context.artifacts, inputs.checkpoint!);
-  const model = { ...start.model, maxPositions: Math.max(start.model.maxPositions, recipe.canvasLength) };
   const tokenizer = Tokenizer.fromJson(start.tokenizerJson);
   const samplesOf = (split: TaskSplit, count: number) =>
-    generateTasks({ families: recipe.tasks.families, split, count, seed }).map((task) => layOutTask(task, tokenizer, model.padId, recipe.canvasLength));
+    generateTasks({ families: recipe.tasks.families, split, count, seed }).map((task) => layOutTask(task, tokenizer, start.model.padId, recipe.canvasLength));
   const source = instructionBatches({
     seed,
     recipe,
-    model,
+    model: start.model,
     train: samplesOf("train", recipe.tasks.count),
     validation: samplesOf("selection", VALIDATION_TASKS),
   });
-  return trainDiffusion({ ...start, model, stage: "instruction-tuning", source, recipe, execution, keepSteps: recipe.keepSteps }, context);
+  return trainDiffusion({ ...start, stage: "instruction-tuning", source, recipe, execution, keepSteps: recipe.keepSteps }, context);
 }
 
 /** From the selection split: the reported, held-out one stays unseen until evaluation. */

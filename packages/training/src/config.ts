@@ -34,8 +34,6 @@ export const trainingExecution = z.strictObject({
   checkpointEverySteps: z.int().positive().default(200),
 });
 
-const recipeShape = z.strictObject(trainingRecipe);
-
-export type TrainingRecipe = z.infer<typeof recipeShape>;
+export type TrainingRecipe = z.infer<z.ZodObject<typeof trainingRecipe>>;
 export type TrainingExecution = z.infer<typeof trainingExecution>;
 export type OptimizerRecipe = z.infer<typeof optimizerSchema>;

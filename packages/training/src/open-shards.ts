@@ -21,6 +21,7 @@ export interface TrainingShards {
 export async function openTrainingShards(artifacts: ArtifactStore, ref: ArtifactRef): Promise<TrainingShards> {
   const open = (split: string) => openShards((path) => artifacts.file(ref, `${split}/${path}`), { verify: true });
   const tokenizerJson = await readFile(await artifacts.file(ref, "tokenizer.json"), "utf8");
+  const tokenizer = Tokenizer.fromJson(tokenizerJson);
   const train = await open("train");
   const validation = await open("validation").catch(async (error: unknown) => {
     await train.close();
@@ -29,7 +30,7 @@ export async function openTrainingShards(artifacts: ArtifactStore, ref: Artifact
   return {
     train,
     validation,
-    tokenizer: Tokenizer.fromJson(tokenizerJson),
+    tokenizer,
     tokenizerJson,
     close: async () => {
       await train.close();

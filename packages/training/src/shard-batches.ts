@@ -60,7 +60,7 @@ export function shardBatches(options: {
   };
 
   return {
-    annealed: annealingSteps > 0,
+    annealed: annealingRatio(0, annealingSteps) < 1,
     trainingBatch: async (step) => {
       const indices = Array.from({ length: batchSize }, (_, i) => trainingOrder((step - 1) * batchSize + i));
       const levels = drawNoiseLevels(batchSize, recipe.noise, stream({ seed, stage, step, purpose: "noise levels" }));

@@ -180,8 +180,9 @@ class Trainer {
   }
 
   weights() {
-    const { model, tokenizerJson } = this.#training;
-    return { config: toHuggingFace(model), parameters: this.program.readVariables(), tokenizerJson, optimizer: this.program.readOptimizer() };
+    const { model, recipe, tokenizerJson } = this.#training;
+    const maxPositions = Math.max(model.maxPositions, recipe.canvasLength);
+    return { config: toHuggingFace({ ...model, maxPositions }), parameters: this.program.readVariables(), tokenizerJson, optimizer: this.program.readOptimizer() };
   }
 
   #layOut({ canvases, originals, maskableCount, attentionBias }: DiffusionBatch) {
