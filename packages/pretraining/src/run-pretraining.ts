@@ -1,5 +1,5 @@
 import { engineAssets } from "@diffucoder/engine";
-import { InvalidRecipe, type StageContext, type StageDefinition, type StagePlan, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { InvalidRecipe, type ArtifactRef, type StageContext, type StageDefinition, type StagePlan, type StageRequest, type StageResult } from "@diffucoder/lineage";
 import { initialParameters, toHuggingFace, type ModelConfig } from "@diffucoder/model";
 import {
   checkTokenizer,
@@ -35,6 +35,7 @@ export const pretrainingStage: StageDefinition<Recipe, Execution> = {
 };
 
 async function runPretraining({ recipe, execution, inputs, seed }: StageRequest<Recipe, Execution>, context: StageContext): Promise<StageResult> {
+  refuseArchitectureOf(inputs.checkpoint, recipe);
   const shards = await openTrainingShards(context.artifacts, inputs.shards!);
   try {
     const start = inputs.checkpoint === undefined ? newModel(recipe, shards, seed) : await loadStart(context.artifacts, inputs.checkpoint);
@@ -54,6 +55,12 @@ async function runPretraining({ recipe, execution, inputs, seed }: StageRequest<
   }
 }
 
+/** A checkpoint has an architecture of its own; another one in the recipe would be ignored without a word. */
+function refuseArchitectureOf(checkpoint: ArtifactRef | StagePlan | undefined, { architecture }: Recipe): void {
+  if (checkpoint === undefined || architecture === undefined) return;
+  throw new InvalidRecipe("stage pretraining", ["expected either `architecture` in the recipe or a `checkpoint` input, found both"]);
+}
+
 function newModel(recipe: Recipe, { tokenizer, tokenizerJson }: TrainingShards, seed: number): StartingModel {
   const model = modelOf(recipe, {
     vocabSize: tokenizer.vocabSize,
@@ -65,14 +72,20 @@ function newModel(recipe: Recipe, { tokenizer, tokenizerJson }: TrainingShards, 
 
 function modelOf(recipe: Recipe, vocabulary: { vocabSize: number; maskId: number; padId: number }): ModelConfig {
   if (recipe.architecture === undefined) {
-    throw new InvalidRecipe("stage pretraining", ["expected `architecture` in the recipe or a `checkpoint` input, found neither"]);
+    throw new InvalidRecipe("stage pretraining", ["expected either `architecture` in the recipe or a `checkpoint` input, found neither"]);
   }
   return { ...recipe.architecture, ...vocabulary, maxPositions: recipe.canvasLength };
 }
 
 function planPretraining(recipe: Recipe, inputs: Readonly<Record<string, StagePlan>>): StagePlan {
-  const vocabSize = Number(inputs.shards?.facts?.vocabSize);
-  // Which ids the specials get does not change what the stage costs.
-  const model = plannedModel(inputs.checkpoint) ?? modelOf(recipe, { vocabSize, maskId: 0, padId: 0 });
+  refuseArchitectureOf(inputs.checkpoint, recipe);
+  const model = plannedModel(inputs.checkpoint) ?? plannedNewModel(recipe, inputs.shards);
   return planTraining(model, recipe, { model: toHuggingFace(model) as never });
+}
+
+function plannedNewModel(recipe: Recipe, shards: StagePlan | undefined): ModelConfig {
+  const vocabSize = shards?.facts?.vocabSize;
+  if (typeof vocabSize !== "number") throw new InvalidRecipe("stage pretraining", ["expected an input `shards` whose plan tells its vocabSize, found none"]);
+  // Which ids the specials get does not change what the stage costs.
+  return modelOf(recipe, { vocabSize, maskId: 0, padId: 0 });
 }
