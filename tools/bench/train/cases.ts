@@ -22,7 +22,7 @@ export interface Case {
   };
 }
 
-/** Sizes by name: the quickstart's pretraining step, and the 12.6M parameters of issue-sized runs. */
+/** Sizes by name: the quickstart's pretraining step, and the 12.6M parameters of a run of an hour or so. */
 export const SIZES = {
   quickstart: { hiddenSize: 128, intermediateSize: 320, layers: 4, heads: 4, kvHeads: 2, vocabSize: 1024, batchSize: 16, canvasLength: 64 },
   medium: { hiddenSize: 384, intermediateSize: 1024, layers: 6, heads: 6, kvHeads: 2, vocabSize: 8192, batchSize: 16, canvasLength: 256 },
