@@ -1,9 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { copyFile, link, mkdir, readFile, readdir } from "node:fs/promises";
+import { copyFile, link, mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
-import type { BlobStore } from "./blob-store.ts";
+import { hashFile, type BlobStore } from "./blob-store.ts";
 import { ArtifactCorrupt, ArtifactMissing } from "./errors.ts";
 import { canonicalJson, sha256, type JsonObject, type JsonValue } from "./json.ts";
 
@@ -51,7 +48,7 @@ export class ArtifactStore {
   /**
    * Stores a finished directory. Until the manifest is written there is no artifact.
    *
-   * @throws DiskFull when the store cannot hold it
+   * @throws DiskFull when the store cannot hold it; TypeError for what is neither file nor directory
    */
   async publish(kind: ArtifactKind, directory: string, meta: JsonObject): Promise<ArtifactRef> {
     const files: ArtifactFile[] = [];
@@ -67,12 +64,12 @@ export class ArtifactStore {
   async manifest(ref: ArtifactRef): Promise<ArtifactManifest> {
     const location = await this.#blobs.locate(ref.digest);
     if (location === undefined) throw new ArtifactMissing(ref.digest, "a manifest");
-    const text = await readFile(location, "utf8");
-    const found = sha256(text);
+    const content = await readFile(location);
+    const found = sha256(content);
     if (found !== ref.digest) {
       throw new ArtifactCorrupt({ digest: ref.digest, path: "manifest", expected: ref.digest, found, location });
     }
-    return JSON.parse(text) as ArtifactManifest;
+    return JSON.parse(content.toString()) as ArtifactManifest;
   }
 
   /**
@@ -90,12 +87,16 @@ export class ArtifactStore {
       : new ArtifactCorrupt({ digest: ref.digest, ...damage });
   }
 
-  /** Lays the files out under their names, as hard links where the file system allows. */
+  /**
+   * Lays the files out under their names, to be read only: as hard links where the file system allows. What stands there
+   * is replaced, and never written through: it may be a link to another artifact's bytes.
+   */
   async materialize(ref: ArtifactRef, directory: string): Promise<void> {
     for (const { path } of (await this.manifest(ref)).files) {
       const target = join(directory, path);
       await mkdir(dirname(target), { recursive: true });
       const source = await this.file(ref, path);
+      await rm(target, { force: true });
       await link(source, target).catch(() => copyFile(source, target));
     }
   }
@@ -142,17 +143,11 @@ export class ArtifactStore {
   }
 }
 
-export async function hashFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
-}
-
 /** Relative paths of all files below a directory, sorted, with forward slashes. */
 async function filesBelow(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(directory, join(entry.parentPath, entry.name)).split(sep).join("/"))
-    .sort();
+  const pathOf = (entry: (typeof entries)[number]) => relative(directory, join(entry.parentPath, entry.name)).split(sep).join("/");
+  const odd = entries.find((entry) => !entry.isFile() && !entry.isDirectory());
+  if (odd !== undefined) throw new TypeError(`${join(directory, pathOf(odd))}: expected a file or directory, found a link or device`);
+  return entries.filter((entry) => entry.isFile()).map(pathOf).sort();
 }

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { link, mkdir, open, readdir, rm, stat, unlink } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -8,7 +8,10 @@ import { refuseFullDisk } from "./errors.ts";
 
 /** Immutable bytes under their sha256. */
 export interface BlobStore {
-  /** Stores a file's bytes unless they are there; returns their digest and size. The file stays where it is. */
+  /**
+   * Stores a file's bytes unless they are there; returns their digest and size. The file stays where it is. Bytes that
+   * stand under the digest and are damaged are replaced.
+   */
   putFile(path: string): Promise<{ sha256: string; bytes: number }>;
   putBytes(content: Uint8Array): Promise<{ sha256: string; bytes: number }>;
   /** A local, read-only path of the bytes, or undefined. */
@@ -81,7 +84,7 @@ export class FileBlobStore implements BlobStore {
         await write({ hash: tap, path: temporary });
         await syncFile(temporary);
         const digest = hash.digest("hex");
-        await this.#publish(temporary, digest, bytes);
+        await this.#publish(temporary, digest);
         return { sha256: digest, bytes };
       } finally {
         await rm(temporary, { force: true });
@@ -89,20 +92,20 @@ export class FileBlobStore implements BlobStore {
     });
   }
 
-  /** Links the complete file under its digest; a torn file of another size that stands there is replaced. */
-  async #publish(temporary: string, digest: string, bytes: number): Promise<void> {
+  /** Gives the complete file its name. Two writers may do so at once: what they write is equal. */
+  async #publish(temporary: string, digest: string): Promise<void> {
     const path = this.#pathOf(digest);
     await mkdir(dirname(path), { recursive: true });
-    const present = await this.stat(digest);
-    if (present === bytes) return;
-    if (present !== undefined) await unlink(path);
-    try {
-      await link(temporary, path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
+    if ((await this.stat(digest)) !== undefined && (await hashFile(path)) === digest) return;
+    await rename(temporary, path);
     await syncFile(dirname(path));
   }
+}
+
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
 }
 
 export async function syncFile(path: string): Promise<void> {

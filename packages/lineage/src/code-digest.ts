@@ -15,7 +15,8 @@ const known = new Map<string, Promise<CodeIdentity>>();
 
 /**
  * What a stage's code is: its minified bundle (no comments, white space or paths) with all workspace packages it
- * reaches, its other assets, and the installed versions of the external packages.
+ * reaches, its other assets, and the installed versions of the external packages. Types and names may still count:
+ * the minifier picks short names by how often letters occur.
  */
 export function codeIdentity(definition: Pick<StageDefinition, "entry" | "assets">): Promise<CodeIdentity> {
   const assets = definition.assets ?? [];
@@ -24,6 +25,7 @@ export function codeIdentity(definition: Pick<StageDefinition, "entry" | "assets
   if (identity === undefined) {
     identity = computeIdentity(definition.entry, assets);
     known.set(key, identity);
+    identity.catch(() => known.delete(key)); // it may have been the machine's fault
   }
   return identity;
 }
@@ -46,7 +48,7 @@ async function computeIdentity(entry: string, assets: readonly string[]): Promis
   const assetDigests = await Promise.all(
     assets.map(async (path) => [basename(path), sha256(await readFile(path))] as const),
   );
-  const digest = sha256(canonicalJson({ bundle: sha256(result.outputFiles[0]!.contents), assets: Object.fromEntries(assetDigests), packages }));
+  const digest = sha256(canonicalJson({ bundle: sha256(result.outputFiles[0]!.contents), assets: assetDigests, packages }));
   return { digest, packages };
 }
 

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { cpus, release } from "node:os";
+import { cpus, hostname, release, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -13,6 +13,15 @@ export function describeEnvironment(): Record<string, string> {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: String(cpus().length),
   };
+}
+
+/** Who runs this process, for records of what a person decided. */
+export function describeOperator(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `${process.geteuid?.() ?? "unknown"}@${hostname()}`; // a user without an entry, as in some containers
+  }
 }
 
 /** Commit of the checkout that holds `path`, with `+changes` when it is not clean; null outside a checkout. */

@@ -38,7 +38,7 @@ export class ArtifactMissing extends StageError {
   constructor(digest: string, what: string) {
     super({
       code: "ArtifactMissing",
-      message: `artifact ${digest.slice(0, 12)}: expected ${what} in the store, found none. Run the pipeline again to rebuild it.`,
+      message: `artifact ${digest.length === 64 ? digest.slice(0, 12) : digest}: expected ${what} in the store, found none. Run the pipeline again to rebuild it.`,
       retryable: false,
       details: { digest, what },
     });
@@ -54,6 +54,30 @@ export class ArtifactCorrupt extends StageError {
         `(${facts.location}). Delete that file and run the pipeline again.`,
       retryable: false,
       details: { ...facts },
+    });
+  }
+}
+
+/** The first digits of a digest fit several artifacts. */
+export class ArtifactAmbiguous extends StageError {
+  constructor(prefix: string, matches: readonly string[]) {
+    super({
+      code: "ArtifactAmbiguous",
+      message: `artifact ${prefix}: expected one match, found ${matches.length} (${matches.join(", ")}). Give more digits.`,
+      retryable: false,
+      details: { prefix, matches: [...matches] },
+    });
+  }
+}
+
+export class RecordCorrupt extends StageError {
+  constructor(path: string, cause: SyntaxError) {
+    super({
+      code: "RecordCorrupt",
+      message: `${path}: expected JSON, found ${cause.message}. Restore it from a copy; without it the run that wrote it is forgotten.`,
+      retryable: false,
+      details: { path },
+      cause,
     });
   }
 }
@@ -92,6 +116,33 @@ export class NondeterminismError extends StageError {
         "The first one stays; compare their manifests to find the cause.",
       retryable: false,
       details: { key, role, first, second },
+    });
+  }
+}
+
+/** The first result of a stage key is damaged, and under this numerics profile the stage gives other bytes. */
+export class RepairFailed extends StageError {
+  constructor(facts: { key: string; role: string; expected: string; found: string; madeUnder: JsonObject; runUnder: JsonObject }) {
+    super({
+      code: "RepairFailed",
+      message:
+        `stage key ${facts.key.slice(0, 12)}, output ${facts.role}: expected artifact ${facts.expected.slice(0, 12)} again, found ${facts.found.slice(0, 12)}, ` +
+        `since it was made under ${JSON.stringify(facts.madeUnder)} and now under ${JSON.stringify(facts.runUnder)}. ` +
+        "Run it on a machine as before, or restore its files from a copy.",
+      retryable: false,
+      details: facts,
+    });
+  }
+}
+
+/** A person's word cannot bind this result to that key. */
+export class AcceptanceRefused extends StageError {
+  constructor(key: string, expected: string, found: string) {
+    super({
+      code: "AcceptanceRefused",
+      message: `stage key ${key.slice(0, 12)}: expected ${expected}, found ${found}.`,
+      retryable: false,
+      details: { key, expected, found },
     });
   }
 }

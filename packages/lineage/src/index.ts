@@ -1,22 +1,26 @@
+export { acceptCode, type AcceptCodeOptions } from "./accept-code.ts";
 export {
   ArtifactStore,
-  hashFile,
   type ArtifactFile,
   type ArtifactKind,
   type ArtifactManifest,
   type ArtifactRef,
   type DamagedFile,
 } from "./artifact-store.ts";
-export { FileBlobStore, type BlobStore } from "./blob-store.ts";
+export { FileBlobStore, hashFile, type BlobStore } from "./blob-store.ts";
 export { cacheDirectory } from "./cache-directory.ts";
 export { codeIdentity, type CodeIdentity } from "./code-digest.ts";
 export {
+  AcceptanceRefused,
+  ArtifactAmbiguous,
   ArtifactCorrupt,
   ArtifactMissing,
   DiskFull,
   InvalidRecipe,
   LeaseLost,
   NondeterminismError,
+  RecordCorrupt,
+  RepairFailed,
   StageCancelled,
   StageError,
   refuseFullDisk,
@@ -27,7 +31,7 @@ export { canonicalJson, sha256, type JsonObject, type JsonValue } from "./json.t
 export { LeaseStore, type Lease } from "./lease.ts";
 export { findArtifact, lineageOf, planGarbage, verifyStore, type LineageNode, type LineageRun } from "./lineage-graph.ts";
 export { NameDrift, NameStore } from "./names.ts";
-export { StageRecords, type Binding, type CheckpointRecord, type Cost, type RunFacts } from "./records.ts";
+export { StageRecords, type Acceptance, type Binding, type CheckpointRecord, type Cost, type RunFacts } from "./records.ts";
 export { findCached, runStage, type RunStageOptions, type StageOutcome } from "./run-stage.ts";
 export type {
   NumericsProfile,

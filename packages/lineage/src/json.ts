@@ -19,12 +19,12 @@ export function canonicalJson(value: JsonValue): string {
     if (!Number.isFinite(value)) throw new TypeError(`number: expected a finite one, found ${value}`);
     return JSON.stringify(value);
   }
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item as JsonValue)).join()}]`;
+  if (Array.isArray(value)) return `[${Array.from(value, (item) => canonicalJson(item as JsonValue)).join()}]`; // `from` sees holes
   if (typeof value !== "object" || Object.getPrototypeOf(value) !== Object.prototype) {
     throw new TypeError(`value: expected JSON, found ${typeof value}`);
   }
   const entries = Object.entries(value as JsonObject).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join()}}`;
+  return `{${entries.map(([key, item]) => `${canonicalJson(key)}:${canonicalJson(item)}`).join()}}`;
 }
 
 /** sha256 in lower-case hexadecimal. */

@@ -1,12 +1,13 @@
-import { mkdir, readFile, rename, stat, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { listFolder } from "./blob-store.ts";
-import { LeaseLost } from "./errors.ts";
+import { LeaseLost, refuseFullDisk } from "./errors.ts";
 
 /**
  * Leases with fencing numbers: at most one attempt of a stage key works at a time, and one that was taken over can
  * never publish. A lease is the file `<key>/<number>`; its time stamp is the heartbeat. The highest number rules.
+ * `<number>.released` beside it marks its end; a number is never free again.
  */
 export class LeaseStore {
   readonly #root: string;
@@ -18,7 +19,11 @@ export class LeaseStore {
   }
 
   /** Takes the lease of a key, or returns undefined while another attempt is alive. */
-  async acquire(key: string, now: () => number): Promise<Lease | undefined> {
+  acquire(key: string, now: () => number): Promise<Lease | undefined> {
+    return refuseFullDisk(this.#root, () => this.#acquire(key, now));
+  }
+
+  async #acquire(key: string, now: () => number): Promise<Lease | undefined> {
     const folder = join(this.#root, key);
     await mkdir(folder, { recursive: true });
     const newest = await newestLease(folder);
@@ -76,7 +81,7 @@ export class Lease {
 
   async release(): Promise<void> {
     clearInterval(this.#beat);
-    await rename(this.#path, `${this.#path}.released`).catch(() => {});
+    await link(this.#path, `${this.#path}.released`).catch(() => {}); // released already, or gone: `check` reports it
   }
 }
 

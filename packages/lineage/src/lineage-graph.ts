@@ -1,6 +1,6 @@
 import type { ArtifactRef, DamagedFile } from "./artifact-store.ts";
-import { ArtifactMissing } from "./errors.ts";
-import type { Binding } from "./records.ts";
+import { ArtifactAmbiguous, ArtifactMissing } from "./errors.ts";
+import type { Acceptance, Binding } from "./records.ts";
 import type { Store } from "./store.ts";
 
 /** A run of a stage in the history of an artifact. */
@@ -10,6 +10,8 @@ export interface LineageRun {
   readonly seed: number;
   readonly attempt: number;
   readonly finishedFrom: Binding;
+  /** Keys of other code for which a person has accepted this run's result. */
+  readonly acceptedFor: readonly Acceptance[];
 }
 
 export interface LineageNode {
@@ -28,9 +30,13 @@ export interface LineageNode {
  * @throws ArtifactMissing when no finished run has published it
  */
 export async function lineageOf(store: Store, digest: string): Promise<LineageNode> {
-  const producers = new Map<string, { role: string; binding: Binding }>();
-  for (const binding of await store.records.bindings()) {
-    for (const [role, ref] of Object.entries(binding.outputs)) producers.set(ref.digest, { role, binding });
+  const producers = new Map<string, { role: string; binding: Binding; acceptedFor: Acceptance[] }>();
+  for (const binding of (await store.records.bindings()).sort(byOrigin)) {
+    for (const [role, { digest: made }] of Object.entries(binding.outputs)) {
+      const first = producers.get(made);
+      if (first === undefined) producers.set(made, { role, binding, acceptedFor: [] });
+      else if (binding.accepted !== undefined) first.acceptedFor.push({ ...binding.accepted, key: binding.key });
+    }
   }
   const nodes = new Map<string, LineageNode>();
   const visit = (wanted: string): LineageNode => {
@@ -38,7 +44,7 @@ export async function lineageOf(store: Store, digest: string): Promise<LineageNo
     if (known !== undefined) return known;
     const producer = producers.get(wanted);
     if (producer === undefined) throw new ArtifactMissing(wanted, "a record of the run that made it");
-    const { role, binding } = producer;
+    const { role, binding, acceptedFor } = producer;
     const node: LineageNode = {
       ref: binding.outputs[role]!,
       role,
@@ -48,6 +54,7 @@ export async function lineageOf(store: Store, digest: string): Promise<LineageNo
         seed: binding.facts.seed,
         attempt: binding.attempt,
         finishedFrom: binding,
+        acceptedFor,
       },
       inputs: Object.fromEntries(Object.entries(binding.facts.inputs).map(([input, inputDigest]) => [input, visit(inputDigest)])),
       sources: binding.facts.sources,
@@ -58,7 +65,20 @@ export async function lineageOf(store: Store, digest: string): Promise<LineageNo
   return visit(digest);
 }
 
-/** Finds the one artifact whose digest begins so, or that has that name. */
+/**
+ * The run that first made some bytes comes before those that made them again, so that the history of an artifact never
+ * leads back to itself, also when a stage's output equals its input; what a person accepted comes last.
+ */
+function byOrigin(a: Binding, b: Binding): number {
+  const [orderA, orderB] = [a, b].map(({ accepted, cost, key }) => `${accepted === undefined ? 0 : 1} ${cost.startedAt} ${key}`) as [string, string];
+  return orderA < orderB ? -1 : 1;
+}
+
+/**
+ * Finds the one artifact that has that name, or whose digest begins so.
+ *
+ * @throws ArtifactMissing, ArtifactAmbiguous
+ */
 export async function findArtifact(store: Store, nameOrDigest: string): Promise<ArtifactRef> {
   const named = await store.names.resolve(nameOrDigest);
   if (named !== undefined) return named;
@@ -68,8 +88,10 @@ export async function findArtifact(store: Store, nameOrDigest: string): Promise<
       for (const ref of Object.values(outputs)) if (ref.digest.startsWith(nameOrDigest)) matches.set(ref.digest, ref);
     }
   }
-  if (matches.size === 1) return [...matches.values()][0]!;
-  throw new ArtifactMissing(nameOrDigest, matches.size === 0 ? "a name or a digest of at least 6 digits" : `one match (found ${matches.size})`);
+  const [match] = matches.values();
+  if (match === undefined) throw new ArtifactMissing(nameOrDigest, "a name or a digest of at least 6 digits");
+  if (matches.size > 1) throw new ArtifactAmbiguous(nameOrDigest, [...matches.keys()]);
+  return match;
 }
 
 /** Re-hashes all artifacts that records speak of, checkpoints of unfinished attempts included. */

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { listFolder, syncFile } from "./blob-store.ts";
-import { refuseFullDisk } from "./errors.ts";
+import { RecordCorrupt, refuseFullDisk } from "./errors.ts";
 import { canonicalJson, type JsonValue } from "./json.ts";
 
 /** Small immutable JSON documents: `<root>/<folder>/<name>.json`, each written once. */
@@ -34,11 +34,14 @@ export class RecordStore {
     });
   }
 
+  /** @throws RecordCorrupt */
   async get<T>(folder: string, name: string): Promise<T | undefined> {
+    const path = join(this.#root, folder, `${name}.json`);
     try {
-      return JSON.parse(await readFile(join(this.#root, folder, `${name}.json`), "utf8")) as T;
+      return JSON.parse(await readFile(path, "utf8")) as T;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      if (error instanceof SyntaxError) throw new RecordCorrupt(path, error);
       throw error;
     }
   }

@@ -26,11 +26,23 @@ export interface RunFacts {
   readonly resumedFromStep: number | null;
 }
 
+/** A person's word that one result stands under two keys, whose code differs. */
+export interface Acceptance {
+  /** The other key. */
+  readonly key: string;
+  readonly reason: string;
+  /** Who said so: user and host. */
+  readonly by: string;
+  readonly at: string;
+}
+
 /** Binds a stage key to its outputs: the one record that makes a later run a cache hit. */
 export interface Binding extends RunFacts {
   readonly outputs: Readonly<Record<string, ArtifactRef>>;
   readonly summary: JsonObject;
   readonly cost: Cost;
+  /** Set when no run of this key's code made the outputs: a run of the key named here did, and all but key and facts is of that run. */
+  readonly accepted?: Acceptance;
 }
 
 export interface CheckpointRecord {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactRef } from "./artifact-store.ts";
 import { describeCommit, describeEnvironment, packageVersion } from "./environment.ts";
-import { NondeterminismError, StageCancelled, StageError } from "./errors.ts";
+import { NondeterminismError, RepairFailed, StageCancelled, StageError } from "./errors.ts";
 import { canonicalJson, type JsonObject, type JsonValue } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Binding, RunFacts } from "./records.ts";
@@ -82,6 +82,8 @@ async function damageOf(store: Store, ref: ArtifactRef): Promise<string | undefi
 async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease: Lease): Promise<StageOutcome> {
   const { store, definition, numerics, now, log = () => {} } = options;
   const { key, facts, request, code } = resolved;
+  const finished = await findCached(store, key); // by another attempt, between the first look and this lease
+  if (finished !== undefined) return outcomeOf(finished, true);
   const startedAt = now();
   const startCpu = process.cpuUsage();
   const resumeFrom = await newestCheckpoint(store, key, log);
@@ -150,12 +152,17 @@ async function publishOutputs(store: Store, definition: StageDefinition, result:
   return outputs;
 }
 
-/** The first complete publish rules; other bytes from the same numerics profile are an alarm. */
+/** The first complete publish rules; other bytes from the same numerics profile are an alarm, from another one they are dropped. */
 async function checkAgreement(store: Store, binding: Binding, outputs: Record<string, ArtifactRef>, run: RunFacts): Promise<void> {
   const sameProfile = canonicalJson({ ...binding.numerics }) === canonicalJson({ ...run.numerics });
   for (const [role, ref] of Object.entries(outputs)) {
     const first = binding.outputs[role]!;
-    if (first.digest === ref.digest || !sameProfile) continue;
+    if (first.digest === ref.digest) continue;
+    if (!sameProfile) {
+      if ((await damageOf(store, first)) === undefined) continue;
+      const profiles = { madeUnder: { ...binding.numerics }, runUnder: { ...run.numerics } };
+      throw new RepairFailed({ key: run.key, role, expected: first.digest, found: ref.digest, ...profiles });
+    }
     await store.records.recordAlarm(run.key, run.attempt, { role, first: first.digest, second: ref.digest });
     throw new NondeterminismError(run.key, role, first.digest, ref.digest);
   }

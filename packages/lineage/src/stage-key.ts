@@ -67,7 +67,7 @@ function checkInputs(definition: StageDefinition, { inputs }: StageRequest): voi
     if (found !== undefined && found.kind !== kind) problems.push(`inputs.${role}: expected a ${kind} artifact, found ${found.kind}`);
   }
   for (const role of Object.keys(inputs)) {
-    if (!(role in definition.inputs)) {
+    if (!Object.hasOwn(definition.inputs, role)) {
       problems.push(`inputs.${role}: expected one of ${Object.keys(definition.inputs).join(", ") || "no inputs"}, found an unknown role`);
     }
   }
