@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import * as lineage from "../src/index.ts";
+
+test("the package offers these names; removing one is a major version", () => {
+  expect(Object.keys(lineage).sort()).toEqual([
+    "AcceptanceRefused",
+    "ArtifactAmbiguous",
+    "ArtifactCorrupt",
+    "ArtifactMissing",
+    "ArtifactStore",
+    "DiskFull",
+    "FileBlobStore",
+    "InvalidRecipe",
+    "LeaseLost",
+    "LeaseStore",
+    "NameDrift",
+    "NameStore",
+    "NondeterminismError",
+    "RecordCorrupt",
+    "RepairFailed",
+    "StageCancelled",
+    "StageError",
+    "StageRecords",
+    "acceptCode",
+    "cacheDirectory",
+    "canonicalJson",
+    "codeIdentity",
+    "describeEnvironment",
+    "explainStage",
+    "findArtifact",
+    "findCached",
+    "hashFile",
+    "lineageOf",
+    "openStore",
+    "planGarbage",
+    "refuseFullDisk",
+    "resolveStage",
+    "runStage",
+    "sha256",
+    "verifyStore",
+  ]);
+});
