@@ -70,16 +70,16 @@ test("the loss is the clipped gain on the side where clipping costs, averaged ov
 });
 
 test("the penalty is k3 of the step to the reference", () => {
-  // Reference twice as likely: 2 - ln 2 - 1. Half as likely: 1/2 + ln 2 - 1. The dead one would add 1000.
+  // k3 = r - ln r - 1, r being how much likelier the reference is: twice, four times, and dead.
   const values: Case = {
     logProbs: [-2, -2, -2],
     oldLogProbs: [-2, -2, -2],
-    referenceLogProbs: [-2 + Math.LN2, -2 - Math.LN2, 5],
+    referenceLogProbs: [-2 + Math.LN2, -2 + 2 * Math.LN2, 5],
     advantages: [0, 0, 0],
     live: [1, 1, 0],
   };
   const { loss, divergence } = evaluate(values, { clip: 0.2, klWeight: 0.5 });
-  const expected = (1 - Math.LN2 + (Math.LN2 - 0.5)) / 2;
+  const expected = (2 - Math.LN2 - 1 + (4 - 2 * Math.LN2 - 1)) / 2;
   expect(divergence).toBeCloseTo(expected, 6);
   expect(loss).toBeCloseTo(0.5 * expected, 6);
 });

@@ -1,0 +1,22 @@
+import { parameterCount, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes } from "@diffucoder/model";
+import { expect, test } from "vitest";
+import { model } from "../test/fixtures.ts";
+import { planTraining, plannedModel } from "./plan.ts";
+
+test("a plan counts tokens, operations, parameters and memory", () => {
+  const facts = { model: toHuggingFace(model) as never };
+  expect(planTraining(model, { steps: 10, batchSize: 4, canvasLength: 8 }, facts)).toEqual({
+    tokens: 320,
+    flops: 320 * trainingFlopsPerToken(model, 8),
+    parameterCount: parameterCount(model),
+    peakMemoryBytes: trainingMemoryBytes(model, 32, 8),
+    facts,
+  });
+});
+
+test("the planned model is the one in the facts of an input's plan, if it has any", () => {
+  expect(plannedModel({ facts: { model: toHuggingFace(model) as never } })).toEqual({ ...model, headDim: 8 });
+  expect(plannedModel({ facts: { vocabSize: 4 } })).toBeUndefined();
+  expect(plannedModel({})).toBeUndefined();
+  expect(plannedModel(undefined)).toBeUndefined();
+});
