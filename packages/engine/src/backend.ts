@@ -42,9 +42,10 @@ export interface OpAttribute {
   readonly value: unknown;
 }
 
-/** tfjs-node's backend object: `binding` may be swapped, and pending values are uploaded by `getInputTensorIds`. */
+/** tfjs-node's backend object: members may be swapped, and values wait in it until `getInputTensorIds` uploads them. */
 export interface NativeBackend {
   binding: Binding;
+  write(values: object, shape: number[], dtype: string): object;
   getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
 }
 
@@ -107,10 +108,10 @@ function loadNative(): string | undefined {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_NUM_INTRAOP_THREADS ??= String(availableParallelism());
   process.env.TF_NUM_INTEROP_THREADS ??= "1";
-  // tfjs-node 4.22 calls two helpers that Node 23 removed (fixed upstream in #8425, never released).
+  // tfjs-node 4.22 calls a helper that Node 23 removed, and a deprecated one (fixed upstream in #8425, never released).
   const legacy = util as unknown as Record<string, unknown>;
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  legacy.isArray ??= Array.isArray;
+  legacy.isArray = Array.isArray;
   try {
     createRequire(import.meta.url)("@tensorflow/tfjs-node-gpu");
     return undefined;

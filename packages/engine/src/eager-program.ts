@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { EngineError } from "./errors.ts";
-import { checkedGraph, checkVariables, requireTrainable } from "./feeds.ts";
-import type { Feed, NamedTensor, OptimizerMoments, Program, ProgramSpec } from "./program.ts";
+import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
+import type { Feed, NamedTensor, OptimizerMoments, Program, ProgramSpec, RunOptions } from "./program.ts";
 
 /** The same semantics as the native program, one operation at a time on whatever backend is loaded; fp32 only. */
 export class EagerProgram implements Program {
@@ -9,6 +9,7 @@ export class EagerProgram implements Program {
   readonly #variables: Record<string, tf.Variable>;
   readonly #first: Record<string, tf.Variable>;
   readonly #second: Record<string, tf.Variable>;
+  #isDisposed = false;
 
   constructor(spec: ProgramSpec) {
     if (spec.dtype !== "fp32") {
@@ -16,16 +17,19 @@ export class EagerProgram implements Program {
     }
     this.#spec = spec;
     const zeros = () =>
-      Object.fromEntries(Object.entries(spec.variables).map(([name, shape]) => [name, tf.variable(tf.zeros([...shape]))]));
+      tf.tidy(() => Object.fromEntries(Object.entries(spec.variables).map(([name, shape]) => [name, tf.variable(tf.zeros([...shape]))])));
     this.#variables = zeros();
     this.#first = zeros();
     this.#second = zeros();
   }
 
-  run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[]): Record<string, Feed> {
+  run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed> {
     const { inputs, build } = checkedGraph(this.#spec, graph, feeds);
+    if (options?.likeTraining === true) requireTrainable(this.#spec, graph); // one operation at a time rounds alike anyhow
+    this.#requireLive();
     return tf.tidy(() => {
       const outputs = build(tensorsOf(inputs, feeds), { ...this.#variables });
+      requireOutputs(graph, Object.keys(outputs), fetch ?? []);
       return readAll(outputs, fetch ?? Object.keys(outputs));
     });
   }
@@ -33,20 +37,22 @@ export class EagerProgram implements Program {
   trainStep(graph: string, feeds: Readonly<Record<string, Feed>>, at: { readonly learningRate: number; readonly step: number }) {
     const { inputs, build } = checkedGraph(this.#spec, graph, feeds);
     requireTrainable(this.#spec, graph);
+    this.#requireLive();
     return tf.tidy(() => {
       let outputs: Record<string, Feed> = {};
       const loss = () => {
         const built = build(tensorsOf(inputs, feeds), { ...this.#variables });
         outputs = readAll(built, Object.keys(built));
-        return built.loss as tf.Scalar;
+        return lossOf(graph, built);
       };
       const { grads } = tf.variableGrads(loss, Object.values(this.#variables));
-      return { loss: outputs.loss![0]!, gradientNorm: this.#applyAdamW(grads, at), outputs };
+      const gradients = Object.entries(this.#variables).map(([name, variable]) => [name, gradientOf(graph, name, variable, grads)] as const);
+      return { loss: outputs.loss![0]!, gradientNorm: this.#applyAdamW(gradients, at), outputs };
     });
   }
 
   readVariables(): Map<string, NamedTensor> {
-    return readSlot(this.#variables);
+    return this.#read(this.#variables);
   }
 
   writeVariables(values: ReadonlyMap<string, NamedTensor>): void {
@@ -54,20 +60,33 @@ export class EagerProgram implements Program {
   }
 
   readOptimizer() {
-    return { first: readSlot(this.#first), second: readSlot(this.#second) };
+    requireOptimizer(this.#spec);
+    return { first: this.#read(this.#first), second: this.#read(this.#second) };
   }
 
   writeOptimizer(moments: OptimizerMoments): void {
+    requireOptimizer(this.#spec);
     this.#write(this.#first, moments.first);
     this.#write(this.#second, moments.second);
   }
 
   dispose(): void {
+    this.#isDisposed = true;
     for (const slot of [this.#variables, this.#first, this.#second]) tf.dispose(Object.values(slot));
+  }
+
+  #requireLive(): void {
+    if (this.#isDisposed) throw disposed();
+  }
+
+  #read(slot: Record<string, tf.Variable>): Map<string, NamedTensor> {
+    this.#requireLive();
+    return new Map(Object.entries(slot).map(([name, variable]) => [name, { shape: variable.shape, data: variable.dataSync().slice() as Float32Array }]));
   }
 
   #write(slot: Record<string, tf.Variable>, values: ReadonlyMap<string, NamedTensor>): void {
     checkVariables(this.#spec, values);
+    this.#requireLive();
     tf.tidy(() => {
       for (const [name, variable] of Object.entries(slot)) {
         const { shape, data } = values.get(name)!;
@@ -76,14 +95,15 @@ export class EagerProgram implements Program {
     });
   }
 
-  #applyAdamW(gradients: tf.NamedTensorMap, at: { readonly learningRate: number; readonly step: number }): number {
+  #applyAdamW(gradients: readonly (readonly [variable: string, gradient: tf.Tensor])[], at: { readonly learningRate: number; readonly step: number }): number {
     const { beta1, beta2, epsilon, weightDecay, decays, clipNorm } = this.#spec.optimizer!;
-    const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)));
+    const squares = gradients.map(([, gradient]) => tf.sum(tf.square(gradient)));
     const norm = tf.sqrt(tf.addN(squares)).dataSync()[0]!;
     const scale = clipNorm === undefined ? 1 : clipNorm / Math.max(norm, clipNorm);
     const rate = (at.learningRate * Math.sqrt(1 - beta2 ** at.step)) / (1 - beta1 ** at.step);
-    for (const [name, variable] of Object.entries(this.#variables)) {
-      const gradient = tf.mul(gradients[variable.name]!, scale);
+    for (const [name, unclipped] of gradients) {
+      const variable = this.#variables[name]!;
+      const gradient = tf.mul(unclipped, scale);
       const first = tf.add(tf.mul(this.#first[name]!, beta1), tf.mul(gradient, 1 - beta1));
       const second = tf.add(tf.mul(this.#second[name]!, beta2), tf.mul(tf.square(gradient), 1 - beta2));
       const step = tf.mul(tf.div(first, tf.add(tf.sqrt(second), epsilon)), rate);
@@ -98,14 +118,10 @@ export class EagerProgram implements Program {
 
 function tensorsOf(inputs: ProgramSpec["graphs"][string]["inputs"], feeds: Readonly<Record<string, Feed>>): Record<string, tf.Tensor> {
   return Object.fromEntries(
-    Object.entries(inputs).map(([name, { dtype, shape }]) => [name, tf.tensor(feeds[name]!.slice(), [...shape], dtype)]),
+    Object.entries(inputs).map(([name, { dtype, shape }]) => [name, tf.tensor(feeds[name]!, [...shape], dtype)]), // looks into the feed
   );
 }
 
 function readAll(outputs: Record<string, tf.Tensor>, names: readonly string[]): Record<string, Feed> {
   return Object.fromEntries(names.map((name) => [name, outputs[name]!.dataSync().slice() as Feed]));
-}
-
-function readSlot(slot: Record<string, tf.Variable>): Map<string, NamedTensor> {
-  return new Map(Object.entries(slot).map(([name, variable]) => [name, { shape: variable.shape, data: variable.dataSync().slice() as Float32Array }]));
 }

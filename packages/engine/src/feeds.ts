@@ -1,3 +1,4 @@
+import type * as tf from "@tensorflow/tfjs-core";
 import { EngineError } from "./errors.ts";
 import { elementCount, isTrainGraph, type Feed, type GraphSpec, type NamedTensor, type ProgramSpec } from "./program.ts";
 
@@ -30,6 +31,35 @@ export function requireTrainable(spec: ProgramSpec, name: string): void {
   const graph = spec.graphs[name];
   if (graph !== undefined && isTrainGraph(graph) && spec.optimizer !== undefined) return;
   throw new EngineError("NotATrainGraph", `graph ${name}: expected \`train: true\` and an optimizer in the program, found neither or one`);
+}
+
+/** Moments belong to an optimizer. */
+export function requireOptimizer(spec: ProgramSpec): void {
+  if (spec.optimizer === undefined) throw new EngineError("NotATrainGraph", "program: expected an optimizer, found none");
+}
+
+/** The loss among the outputs of a train graph. */
+export function lossOf(graph: string, { loss }: Record<string, tf.Tensor>): tf.Scalar {
+  if (loss?.rank === 0) return loss as tf.Scalar;
+  const found = loss === undefined ? "none" : `one of shape [${loss.shape.join()}]`;
+  throw new EngineError("NotATrainGraph", `graph ${graph}: expected a scalar output loss, found ${found}`);
+}
+
+/** The gradient of a variable, given as `name` in the program and as `variable` in TensorFlow.js. */
+export function gradientOf(graph: string, name: string, variable: tf.Variable, gradients: tf.NamedTensorMap): tf.Tensor {
+  const gradient = gradients[variable.name];
+  if (gradient !== undefined) return gradient;
+  throw new EngineError("NotATrainGraph", `graph ${graph}: expected a loss that depends on every variable, found one that does not on ${name}`);
+}
+
+/** Checks that a graph has the outputs that are asked for. */
+export function requireOutputs(graph: string, outputs: readonly string[], wanted: readonly string[]): void {
+  const unknown = wanted.find((output) => !outputs.includes(output));
+  if (unknown !== undefined) throw new EngineError("UnknownGraph", `graph ${graph}: expected outputs ${outputs.join(", ")}, found ${unknown}`);
+}
+
+export function disposed(): EngineError {
+  return new EngineError("Disposed", "program: expected a live program, found a disposed one");
 }
 
 /** Checks that `values` holds exactly the program's variables, each in its shape. */

@@ -14,7 +14,7 @@ export type Attribute =
   | { readonly s: Uint8Array }
   | { readonly shape: Shape }
   | { readonly tensor: { readonly dtype: number; readonly tensor_shape: Shape; readonly tensor_content: Uint8Array } }
-  | { readonly list: { readonly i?: readonly number[]; readonly f?: readonly number[]; readonly b?: readonly boolean[] } };
+  | { readonly list: { readonly i: readonly number[] } };
 
 interface Shape {
   readonly dim: readonly { readonly size: number }[];

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { nativeBackend, type Binding } from "./backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
-import { EngineError } from "./errors.ts";
-import { checkedGraph, checkVariables, requireTrainable } from "./feeds.ts";
+import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { DataType, Graph, SAVED_MODEL_TAG, shapeOf } from "./graph.ts";
 import {
   elementCount,
@@ -53,8 +52,10 @@ export class NativeProgram implements Program {
 
   run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed> {
     checkedGraph(this.#spec, graph, feeds);
-    const names = fetch ?? this.#outputsOf.get(graph)!;
-    const fetches = names.map((name) => this.#outputNode(graph, name));
+    const outputs = this.#outputsOf.get(graph)!;
+    const names = fetch ?? outputs;
+    requireOutputs(graph, outputs, names);
+    const fetches = names.map((name) => outputNode(graph, name));
     if (options?.likeTraining === true) {
       requireTrainable(this.#spec, graph);
       fetches.push(`${graph}/gradient_norm`);
@@ -76,7 +77,7 @@ export class NativeProgram implements Program {
         scalarFeed("optimizer/beta1_power", beta1 ** at.step),
         scalarFeed("optimizer/beta2_power", beta2 ** at.step),
       ],
-      [`${graph}/updated`, `${graph}/gradient_norm`, ...names.map((name) => this.#outputNode(graph, name))],
+      [`${graph}/updated`, `${graph}/gradient_norm`, ...names.map((name) => outputNode(graph, name))],
     );
     const outputs = Object.fromEntries(names.map((name, index) => [name, values[index]!]));
     return { loss: outputs.loss![0]!, gradientNorm: norm![0]!, outputs };
@@ -91,10 +92,12 @@ export class NativeProgram implements Program {
   }
 
   readOptimizer() {
+    requireOptimizer(this.#spec);
     return { first: this.#read("first_moment"), second: this.#read("second_moment") };
   }
 
   writeOptimizer(moments: OptimizerMoments): void {
+    requireOptimizer(this.#spec);
     this.#write("first_moment", moments.first);
     this.#write("second_moment", moments.second);
   }
@@ -117,14 +120,10 @@ export class NativeProgram implements Program {
       node: `${slot}/${name}/value`,
       shape,
       dtype: DataType.float32,
-      values: values.get(name)!.data,
+      // A variable may adopt the memory it is fed (where that happens to be aligned), which stays the caller's.
+      values: values.get(name)!.data.slice(),
     }));
     this.#call(feeds, [`${slot}/written`]);
-  }
-
-  #outputNode(graph: string, output: string): string {
-    if (this.#outputsOf.get(graph)!.includes(output)) return `${graph}/output/${output}`;
-    throw new EngineError("UnknownGraph", `graph ${graph}: expected outputs ${this.#outputsOf.get(graph)!.join(", ")}, found ${output}`);
   }
 
   #namedFeeds(graph: string, feeds: Readonly<Record<string, Feed>>): SessionFeed[] {
@@ -137,7 +136,7 @@ export class NativeProgram implements Program {
   }
 
   #call(feeds: readonly SessionFeed[], fetches: readonly string[]): Feed[] {
-    if (this.#session === undefined) throw new EngineError("Disposed", "program: expected a live program, found a disposed one");
+    if (this.#session === undefined) throw disposed();
     const binding = this.#binding;
     const inputs = feeds.map(({ shape, dtype, values }) => binding.createTensor(shape, dtype, values));
     try {
@@ -148,8 +147,7 @@ export class NativeProgram implements Program {
         fetches.map((node) => `${node}:0`).join(),
       );
       return outputs.map(({ id }) => {
-        // The binding's array may look into the tensor's own memory, which the next line frees.
-        const values = binding.tensorDataSync(id).slice() as Feed;
+        const values = binding.tensorDataSync(id) as Feed; // a copy
         binding.deleteTensor(id);
         return values;
       });
@@ -169,6 +167,8 @@ interface SessionFeed {
 }
 
 const FLOAT = { type: DataType.float32 } as const;
+
+const outputNode = (graph: string, output: string): string => `${graph}/output/${output}`;
 
 const scalarFeed = (node: string, value: number): SessionFeed => ({
   node,
@@ -224,7 +224,7 @@ function recordGraph(options: {
   );
   const variables = Object.fromEntries(
     Object.entries(spec.variables).map(([variable, shape]) => {
-      const tensor = tf.variable(tf.zeros([...shape]));
+      const tensor = tf.tidy(() => tf.variable(tf.zeros([...shape]))); // the variable holds on to the zeros by itself
       recorder.bind(tensor, reads.get(variable)!);
       return [variable, tensor];
     }),
@@ -237,20 +237,19 @@ function recordGraph(options: {
         return outputs;
       };
       if (isTrainGraph(graphSpec) && spec.optimizer !== undefined) {
-        const loss = () => tf.keep(build().loss as tf.Scalar);
-        const keepOutputs = () => {
-          const value = loss();
+        const loss = () => {
+          const value = lossOf(name, build());
           for (const output of Object.values(outputs)) tf.keep(output);
           return value;
         };
-        const { grads } = recorder.record(() => tf.variableGrads(keepOutputs, Object.values(variables)));
-        const gradientOf = (variable: string) => recorder.nameOf(grads[variables[variable]!.name]!);
-        addAdamW(graph, name, Object.keys(spec.variables), gradientOf, spec.optimizer);
+        const { grads } = recorder.record(() => tf.variableGrads(loss, Object.values(variables)));
+        const gradients = Object.entries(variables).map(([variable, tensor]) => recorder.nameOf(gradientOf(name, variable, tensor, grads)));
+        addAdamW(graph, name, Object.keys(spec.variables), gradients, spec.optimizer);
       } else {
         recorder.record(build);
       }
       for (const [output, tensor] of Object.entries(outputs)) {
-        graph.add("Identity", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, `${name}/output/${output}`);
+        graph.add("Identity", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, outputNode(name, output));
       }
       for (const tensor of Object.values(outputs)) tensor.dispose();
       return Object.keys(outputs);
@@ -265,10 +264,9 @@ function addAdamW(
   graph: Graph,
   name: string,
   variables: readonly string[],
-  gradientOf: (variable: string) => string,
+  gradients: readonly string[],
   optimizer: AdamWSpec,
 ): void {
-  const gradients = variables.map(gradientOf);
   const halfSquares = gradients.map((gradient) => graph.add("L2Loss", [gradient], { T: FLOAT }));
   const sum = graph.add("AddN", halfSquares, { N: { i: halfSquares.length }, T: FLOAT });
   const square = graph.add("Mul", [sum, graph.float(2)], { T: FLOAT });
@@ -289,6 +287,8 @@ function addAdamW(
         graph.float(optimizer.beta2),
         graph.float(optimizer.epsilon),
         clipped(graph, gradients[index]!, norm, optimizer.clipNorm),
+        // Outputs and decay read the value before the update, also where the gradient does not depend on it.
+        `^${node}/read`,
       ],
       { T: FLOAT, use_locking: { b: false }, use_nesterov: { b: false } },
     );

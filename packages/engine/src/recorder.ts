@@ -1,7 +1,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Binding, NativeBackend, OpAttribute } from "./backend.ts";
 import { EngineError } from "./errors.ts";
-import { DataType, shapeOf, type Attribute, type Graph } from "./graph.ts";
+import { DataType, type Attribute, type Graph } from "./graph.ts";
 
 /**
  * Turns the operations that a function runs on the native backend into nodes of a graph.
@@ -33,21 +33,30 @@ export class Recorder {
   }
 
   record<T>(run: () => T): T {
-    const binding = this.#backend.binding;
+    const backend = this.#backend;
+    const { binding, write } = backend;
     const drawAtRandom = Math.random;
-    this.#backend.binding = this.#recording(binding);
+    const made = new WeakSet<object>();
+    backend.binding = this.#recording(binding, made);
+    backend.write = (values, shape, dtype) => {
+      made.add(values);
+      return write.call(backend, values, shape, dtype);
+    };
     Math.random = refuseRandomness;
     try {
       return run();
     } finally {
-      this.#backend.binding = binding;
+      backend.binding = binding;
+      backend.write = write;
       Math.random = drawAtRandom;
     }
   }
 
-  #recording(binding: Binding): Binding {
+  /** @param made values of the tensors made while recording; a tensor may be uploaded long after it was made */
+  #recording(binding: Binding, made: WeakSet<object>): Binding {
     const recorded: Partial<Binding> = {
       createTensor: (shape, dtype, values) => {
+        if (!made.has(values)) throw untracked("an operation");
         const id = binding.createTensor(shape, dtype, values);
         const content = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
         this.#nameOfId.set(id, this.#graph.constant(dtype, shape, content));
@@ -55,10 +64,10 @@ export class Recorder {
         return id;
       },
       executeOp: (op, attributes, inputs, outputCount) => {
-        const outputs = binding.executeOp(op, attributes, inputs, outputCount);
         const names = inputs.map((id) => this.#nameOfKnown(id, op));
         const attr = Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeOf(op, attribute)]));
         for (const [index, name] of (INFERRED_TYPES[op] ?? []).entries()) attr[name] ??= { type: this.#dtypeOfId.get(inputs[index]!)! };
+        const outputs = binding.executeOp(op, attributes, inputs, outputCount);
         const node = this.#graph.add(op, names, attr);
         outputs.forEach(({ id, dtype }, index) => {
           this.#nameOfId.set(id, index === 0 ? node : `${node}:${index}`);
@@ -93,17 +102,21 @@ export class Recorder {
   #nameOfKnown(id: number, user: string): string {
     const name = this.#nameOfId.get(id);
     if (name !== undefined) return name;
-    throw new EngineError(
-      "UntrackedTensor",
-      `recording: expected the operands of ${user} to be inputs, variables or made while recording, found a tensor from outside. ` +
-        "Create constants inside `build`.",
-      { op: user },
-    );
+    throw untracked(user);
   }
 }
 
+function untracked(user: string): EngineError {
+  return new EngineError(
+    "UntrackedTensor",
+    `recording: expected the operands of ${user} to be inputs, variables or made while recording, found a tensor from outside. ` +
+      "Create constants inside `build`.",
+    { op: user },
+  );
+}
+
 /** Type attributes, by input, that tfjs-node leaves for eager execution to infer; a graph must state them. */
-const INFERRED_TYPES: Readonly<Record<string, readonly string[]>> = { ExpandDims: ["T", "Tdim"], Where: ["T"] };
+const INFERRED_TYPES: Readonly<Record<string, readonly string[]>> = { ExpandDims: ["T"] };
 
 function refuseRandomness(): never {
   throw new EngineError(
@@ -113,25 +126,23 @@ function refuseRandomness(): never {
 }
 
 function isBoundsCheckOfGather(): boolean {
-  return /gather/i.test(new Error().stack ?? "");
+  return /kernels[\\/]GatherV2\.js/.test(new Error().stack ?? "");
 }
 
-/** Attribute kinds of the C interface (tensorflow/c/tf_attrtype.h). */
+/** Attribute kinds of the C interface (tensorflow/c/tf_attrtype.h), as far as tfjs-node's kernels use them. */
 function attributeOf(op: string, { name, type, value }: OpAttribute): Attribute {
-  switch (type) {
+  if (Array.isArray(value) && type === 1) return { list: { i: value as number[] } };
+  switch (Array.isArray(value) ? undefined : type) {
     case 0:
       return { s: new TextEncoder().encode(value as string) };
     case 1:
-      return Array.isArray(value) ? { list: { i: value as number[] } } : { i: value as number };
+      return { i: value as number };
     case 2:
-      return Array.isArray(value) ? { list: { f: value as number[] } } : { f: value as number };
+      return { f: value as number };
     case 3:
-      return Array.isArray(value) ? { list: { b: value as boolean[] } } : { b: value as boolean };
+      return { b: value as boolean };
     case 4:
       return { type: value as number };
-    case 5:
-      return { shape: shapeOf(value as number[]) };
-    default:
-      throw new EngineError("UnsupportedAttribute", `recording: expected a known attribute type on ${op}.${name}, found ${type}`, { op, name });
   }
+  throw new EngineError("UnsupportedAttribute", `recording: expected a known kind of attribute on ${op}.${name}, found ${Array.isArray(value) ? "a list of " : ""}type ${type}`, { op, name });
 }

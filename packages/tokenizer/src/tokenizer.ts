@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { BYTE_OF_ID, CHARACTER_OF_ID, ID_OF_BYTE } from "./byte-alphabet.ts";
 import { TokenizerError } from "./errors.ts";
+import { mergePair } from "./merge-pair.ts";
 import { PRE_TOKEN, PUBLISHED_PATTERN } from "./pre-tokenizer.ts";
 
 /** Names as in Qwen2.5 and Dream; they close the vocabulary in this order. */
@@ -114,16 +115,20 @@ export class Tokenizer {
     const parsed = tokenizerJson.safeParse(parseJson(json));
     if (!parsed.success) throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: ${z.prettifyError(parsed.error)}`);
     const { model, added_tokens: added } = parsed.data;
+    const vocabulary = new Map(Object.entries(model.vocab));
     const idOf = (name: string): number => {
-      const id = model.vocab[name];
+      const id = vocabulary.get(name);
       if (id === undefined) throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: expected merge part ${name} in the vocabulary, found none`);
       return id;
     };
     CHARACTER_OF_ID.forEach((character, id) => requireId(character, idOf(character), id));
     const merges = model.merges.map((merge, index): [number, number] => {
       const [left, right] = typeof merge === "string" ? merge.split(" ") : merge;
-      requireId(`${left}${right}`, idOf(`${left}${right}`), BYTE_OF_ID.length + index);
-      return [idOf(left!), idOf(right!)];
+      const id = BYTE_OF_ID.length + index;
+      requireId(`${left}${right}`, idOf(`${left}${right}`), id);
+      const parts: [number, number] = [idOf(left!), idOf(right!)];
+      if (Math.max(...parts) < id) return parts;
+      throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: expected merge ${index} to join tokens that come before it, found ${left} ${right}`);
     });
     const specials = [...added].sort((a, b) => a.id - b.id);
     specials.forEach(({ content, id }, index) => requireId(content, id, BYTE_OF_ID.length + merges.length + index));
@@ -136,29 +141,35 @@ export class Tokenizer {
   #encodeWord(word: string): readonly number[] {
     const known = this.#idsOfWord.get(word);
     if (known !== undefined) return known;
-    const ids = [...Buffer.from(word)].map((byte) => ID_OF_BYTE[byte]!);
-    for (;;) {
-      let best = Infinity;
-      let at = -1;
-      for (let i = 0; i + 1 < ids.length; i++) {
-        const merged = this.#mergedId.get(ids[i]! * this.vocabSize + ids[i + 1]!);
-        if (merged !== undefined && merged < best) {
-          best = merged;
-          at = i;
-        }
-      }
-      if (at === -1) break;
-      ids.splice(at, 2, best);
+    let ids: readonly number[] = [...Buffer.from(word)].map((byte) => ID_OF_BYTE[byte]!);
+    for (let first = this.#firstMerge(ids); first !== undefined; first = this.#firstMerge(ids)) {
+      // All at once: a pair that a merge brings about was learned later, so that none of those comes in between.
+      ids = mergePair(ids, ...this.#merges[first - BYTE_OF_ID.length]!, first);
     }
     if (this.#idsOfWord.size < MAX_CACHED_WORDS) this.#idsOfWord.set(word, ids);
     return ids;
+  }
+
+  /** The id that was learned first among those that neighbours would merge to. */
+  #firstMerge(ids: readonly number[]): number | undefined {
+    let first = Infinity;
+    for (let i = 0; i + 1 < ids.length; i++) {
+      const merged = this.#mergedId.get(ids[i]! * this.vocabSize + ids[i + 1]!);
+      if (merged !== undefined && merged < first) first = merged;
+    }
+    return first === Infinity ? undefined : first;
   }
 }
 
 const MAX_CACHED_WORDS = 1 << 18;
 
+/** What decides ids. A tokenizer that splits or normalises in another way has other ids for the same vocabulary. */
 const tokenizerJson = z.object({
   added_tokens: z.array(z.object({ id: z.int(), content: z.string() })),
+  normalizer: z.object({ type: z.literal("NFC") }),
+  pre_tokenizer: z.object({
+    pretokenizers: z.tuple([z.object({ type: z.literal("Split"), pattern: z.object({ Regex: z.literal(PUBLISHED_PATTERN) }) }), z.object({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false) })]),
+  }),
   model: z.object({
     type: z.literal("BPE"),
     vocab: z.record(z.string(), z.int()),

@@ -1,5 +1,6 @@
 import { ID_OF_BYTE } from "./byte-alphabet.ts";
 import { TokenizerError } from "./errors.ts";
+import { mergePair } from "./merge-pair.ts";
 import { PRE_TOKEN } from "./pre-tokenizer.ts";
 import { SPECIAL_TOKENS, Tokenizer } from "./tokenizer.ts";
 
@@ -64,29 +65,18 @@ function learnMerges(counts: ReadonlyMap<string, number>, mergeCount: number): [
   return merges;
 }
 
-function mergePair(ids: readonly number[], left: number, right: number, merged: number): number[] {
-  const result: number[] = [];
-  for (let i = 0; i < ids.length; i++) {
-    if (ids[i] === left && ids[i + 1] === right) {
-      result.push(merged);
-      i++;
-    } else {
-      result.push(ids[i]!);
-    }
-  }
-  return result;
-}
-
 /** Counts of neighbouring pairs, with the most frequent one at hand (a heap whose stale entries are dropped on the way). */
 class PairIndex {
   readonly #pairs = new Map<number, Pair>();
   readonly #heap: { readonly pair: Pair; readonly count: number }[] = [];
+  /** Pairs whose count may have grown since they were last put on the heap. */
+  readonly #grown = new Set<Pair>();
 
   addWord(word: Word, index: number): void {
     this.#forPairs(word, (pair) => {
       pair.count += word.count;
       pair.words.add(index);
-      this.#push(pair);
+      this.#grown.add(pair);
     });
   }
 
@@ -97,6 +87,8 @@ class PairIndex {
   }
 
   takeMostFrequent(): Pair | undefined {
+    for (const pair of this.#grown) this.#push(pair);
+    this.#grown.clear();
     for (let top = this.#pop(); top !== undefined; top = this.#pop()) {
       if (top.pair.count === 0) continue;
       if (top.count === top.pair.count) return top.pair;

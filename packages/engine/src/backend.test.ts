@@ -1,0 +1,82 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { loadBackend, resolveDtype } from "./backend.ts";
+
+const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))![1]!.trim().split(" ");
+const widest = ["amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx"].find((flag) => flags.includes(flag))!;
+
+interface Outcome {
+  readonly info: { readonly backend: string; readonly instructionSet: string; readonly threads: number; readonly libtensorflow: string };
+  readonly losses: number[];
+  readonly tensorsLeft: number;
+  readonly scale: number[];
+  readonly products: { readonly shape: number[]; readonly values: number[] }[];
+  /** Buffers of the backend that the products left behind. */
+  readonly dataLeft: number;
+  readonly segments: number[];
+  readonly bf16?: { readonly code: string; readonly message: string };
+}
+
+/** Runs the fixture in a process of its own, since a process has one backend for life. */
+async function trainOn(backend: string | undefined, options: readonly string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
+  const { DIFFUCODER_BACKEND: _, TF_NUM_INTRAOP_THREADS: __, ...inherited } = process.env;
+  const named = backend === undefined ? {} : { DIFFUCODER_BACKEND: backend };
+  const script = join(import.meta.dirname, "..", "test", "train-on-backend.ts");
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--conditions=@diffucoder/source", ...options, script], { env: { ...inherited, ...named, ...env } });
+  expect(stderr).not.toContain("DeprecationWarning");
+  return JSON.parse(stdout.trim().split("\n").at(-1)!) as Outcome;
+}
+
+const furthest = (a: readonly number[], b: readonly number[]) => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
+
+describe("backends", () => {
+  let native: Outcome;
+
+  it("native is the first choice, and tells what its bytes depend on", async () => {
+    native = await trainOn(undefined);
+    expect(native.info).toEqual({ backend: "native", instructionSet: widest, threads: availableParallelism(), libtensorflow: expect.stringMatching(/^2\.\d+\.\d+/) as string });
+    expect((await trainOn("native", [], { TF_NUM_INTRAOP_THREADS: "1" })).info.threads).toBe(1);
+  });
+
+  it.each(["wasm", "cpu"])("%s gives what the native one gives", async (name) => {
+    const portable = await trainOn(name);
+    expect(portable.info).toEqual({ backend: name, instructionSet: widest, threads: 1, libtensorflow: `tfjs-${name}-4.22.0` });
+    expect(furthest(portable.losses, native.losses) / native.losses[0]!).toBeLessThan(1e-5);
+    expect(furthest(portable.scale, native.scale)).toBeLessThan(1e-5);
+    expect(portable.tensorsLeft).toBe(0);
+    expect(portable.dataLeft).toBe(0);
+    expect(portable.products.map(({ shape }) => shape)).toEqual([[3, 5], [3, 5], [3, 5], [3, 5], [2, 3, 5], [2, 2, 3, 5], [2, 3, 5]]);
+    portable.products.forEach(({ values }, i) => expect(furthest(values, native.products[i]!.values)).toBeLessThan(1e-5));
+    // Rows of segment 2 are added, -1 belongs nowhere, segments without rows are 0.
+    expect(portable.segments).toEqual([10, 20, 0, 0, 101, 202, 0, 0]);
+    expect(portable.bf16).toEqual({ code: "UnsupportedDtype", message: `dtype: expected fp32 on the ${name} backend, found bf16` });
+  });
+
+  it("wasm takes over where the native addon does not load, unless native is demanded", async () => {
+    expect((await trainOn(undefined, ["--no-addons"])).info.backend).toBe("wasm");
+    await expect(trainOn("native", ["--no-addons"])).rejects.toThrow(/native backend: Cannot load native addon.*Run `npm run setup`/);
+  });
+
+  it("refuses a name it does not know", async () => {
+    const refusal = trainOn("metal");
+    await expect(refusal).rejects.toThrow("DIFFUCODER_BACKEND: expected native, wasm or cpu, found metal");
+    await expect(refusal).rejects.toThrow("code: 'BackendUnavailable'");
+  });
+});
+
+it("is loaded once in a process", async () => {
+  expect(loadBackend()).toBe(loadBackend());
+  await loadBackend();
+});
+
+describe("dtype policy", () => {
+  it("auto takes bf16 where the processor multiplies it natively; others are taken at their word", () => {
+    expect(resolveDtype("auto")).toBe(["amx_bf16", "avx512_bf16"].includes(widest) ? "bf16" : "fp32");
+    expect(resolveDtype("fp32")).toBe("fp32");
+    expect(resolveDtype("bf16")).toBe("bf16");
+  });
+});
