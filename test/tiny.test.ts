@@ -38,7 +38,7 @@ test("a new seed makes everything anew", async () => {
   const { stages } = await project.json<{ stages: { id: string; state: string }[] }>("run", TINY, "--plan", "--seed", "2");
   expect(stages.map(({ id, state }) => `${id} ${state}`)).toEqual(["corpus runs", ...STAGES.slice(1).map((id) => `${id} waits`)]);
   const explained = await project.run("explain", "corpus", "--recipe", TINY, "--seed", "2");
-  expect(explained.stdout).toMatch(/no result stands under its key [0-9a-f]{12}\nthe nearest other run, key [0-9a-f]{12}, differs in\n {2}seed: there 1, here 2/);
+  expect(explained.stdout).toMatch(/^stage corpus, key [0-9a-f]{12}: no result stands under this key\nthe nearest run under another key, [0-9a-f]{12}, differs in\n {2}seed: there 1, here 2\n$/);
 });
 
 test("lineage leads from the report back to cards, files and benchmark, and every byte is in order", async () => {

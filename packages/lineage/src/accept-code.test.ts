@@ -23,8 +23,8 @@ async function changedCode() {
 test("an old result stands under the key of new code, with who said so, when and why", async () => {
   const { store, made, changed, resolved } = await changedCode();
   const explanation = await explainStage(store, resolved);
-  expect(explanation).toMatchObject({ kind: "miss", nearestKey: made.key, differences: [{ path: "code" }] });
-  const binding = await acceptCode(store, { from: (explanation as { nearestKey: string }).nearestKey, resolved, reason, now });
+  expect(explanation).toMatchObject({ kind: "miss", nearest: { key: made.key, differences: [{ path: "code" }] } });
+  const binding = await acceptCode(store, { from: explanation.nearest!.key, resolved, reason, now });
   const old = (await store.records.binding(made.key))!;
   expect(binding).toEqual<Binding>({
     ...old,

@@ -11,6 +11,18 @@ test("a stage that has run is a hit", async () => {
   expect(await explainStage(store, await resolve(definition))).toEqual({ kind: "hit", key });
 });
 
+test("why a stage that has run did so is told by the nearest run under another key, never its own", async () => {
+  const store = await newStore();
+  const definition = sumStage();
+  const earlier = await run(store, definition);
+  const { key } = await run(store, definition, { request: { seed: 2 } });
+  expect(await explainStage(store, await resolve(definition, { seed: 2 }))).toEqual({
+    kind: "hit",
+    key,
+    nearest: { key: earlier.key, differences: [{ path: "seed", before: 1, now: 2 }] },
+  });
+});
+
 test("a stage that has run and whose output is damaged is no hit: it says what is damaged", async () => {
   const store = await newStore();
   const definition = sumStage();
@@ -24,11 +36,11 @@ test("a stage that has run and whose output is damaged is no hit: it says what i
   });
 });
 
-test("a stage of which nothing is recorded has never run, whatever other stages did", async () => {
+test("a stage of which nothing is recorded is a miss with no run near it, whatever other stages did", async () => {
   const store = await newStore();
   await run(store, sumStage());
   const other = await resolve(sumStage({ name: "other" }));
-  expect(await explainStage(store, other)).toEqual({ kind: "never-run", key: other.key });
+  expect(await explainStage(store, other)).toEqual({ kind: "miss", key: other.key });
 });
 
 test("a stage that was begun and did not finish is unfinished, with its checkpoints", async () => {
@@ -53,16 +65,18 @@ test("a miss names every fact that differs from the nearest run, and no other", 
   expect(await explainStage(store, resolved)).toEqual({
     kind: "miss",
     key: resolved.key,
-    nearestKey: near.key,
-    differences: expect.arrayContaining([
-      { path: "dtype", before: "fp32", now: "bf16" },
-      { path: "inputs.start", before: undefined, now: start.digest },
-      { path: "recipe.length", before: 3, now: 4 },
-      { path: "seed", before: 1, now: 2 },
-      { path: "sources.card", before: "3".repeat(64), now: "4".repeat(64) },
-    ]) as unknown,
+    nearest: {
+      key: near.key,
+      differences: expect.arrayContaining([
+        { path: "dtype", before: "fp32", now: "bf16" },
+        { path: "inputs.start", before: undefined, now: start.digest },
+        { path: "recipe.length", before: 3, now: 4 },
+        { path: "seed", before: 1, now: 2 },
+        { path: "sources.card", before: "3".repeat(64), now: "4".repeat(64) },
+      ]) as unknown,
+    },
   });
-  expect(await explainStage(store, resolved)).toHaveProperty("differences.length", 5);
+  expect(await explainStage(store, resolved)).toHaveProperty("nearest.differences.length", 5);
 });
 
 test("a list that differs is one difference, whatever the order of its objects' keys", async () => {
@@ -72,11 +86,11 @@ test("a list that differs is one difference, whatever the order of its objects' 
   await run(store, definition, { request: { recipe: recipe(1) } });
   const resolved = await resolve(definition, { recipe: recipe(2) });
   expect(await explainStage(store, resolved)).toMatchObject({
-    differences: [{ path: "recipe.options.words", before: [{ a: 1, z: 1 }], now: [{ a: 1, z: 2 }] }],
+    nearest: { differences: [{ path: "recipe.options.words", before: [{ a: 1, z: 1 }], now: [{ a: 1, z: 2 }] }] },
   });
   // The schema gives z before a, the record has a before z: no difference.
   expect(await explainStage(store, await resolve(definition, { recipe: recipe(1), seed: 2 }))).toMatchObject({
-    differences: [{ path: "seed", before: 1, now: 2 }],
+    nearest: { differences: [{ path: "seed", before: 1, now: 2 }] },
   });
 });
 
@@ -89,7 +103,7 @@ test("of equally near runs it names the newest that finished", async () => {
   const failing = { ...versions[3]!, run: () => Promise.reject(new Error("broken")) };
   await expect(run(store, failing, { now: () => Date.UTC(2026, 0, 4) })).rejects.toThrow("broken");
   const now = sumStage({ code: "export const version = 'now';" });
-  expect(await explainStage(store, await resolve(now))).toMatchObject({ kind: "miss", nearestKey: keys[1], differences: [{ path: "code" }] });
+  expect(await explainStage(store, await resolve(now))).toMatchObject({ kind: "miss", nearest: { key: keys[1], differences: [{ path: "code" }] } });
 });
 
 test("an unfinished run that is nearer comes before a finished one", async () => {
@@ -99,7 +113,7 @@ test("an unfinished run that is nearer comes before a finished one", async () =>
   const failing = { ...definition, run: () => Promise.reject(new Error("broken")) };
   await expect(run(store, failing, { request: { recipe: { length: 9 }, seed: 8 } })).rejects.toThrow("broken");
   const resolved = await resolve(definition, { recipe: { length: 9 }, seed: 7 });
-  expect(await explainStage(store, resolved)).toMatchObject({ kind: "miss", differences: [{ path: "seed", before: 8, now: 7 }] });
+  expect(await explainStage(store, resolved)).toMatchObject({ kind: "miss", nearest: { differences: [{ path: "seed", before: 8, now: 7 }] } });
 });
 
 test("values of different kinds differ as a whole, and an absent one differs from null", () => {

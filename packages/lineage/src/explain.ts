@@ -11,33 +11,42 @@ export interface Difference {
   readonly now: JsonValue | undefined;
 }
 
-export type Explanation =
-  | { readonly kind: "hit"; readonly key: string }
-  /** It has run, but what it made is no longer whole. */
-  | { readonly kind: "damaged"; readonly key: string; readonly damage: string }
-  | { readonly kind: "never-run"; readonly key: string }
-  | { readonly kind: "unfinished"; readonly key: string; readonly checkpointSteps: readonly number[] }
-  | { readonly kind: "miss"; readonly key: string; readonly nearestKey: string; readonly differences: readonly Difference[] };
+/** The run of the same stage under another key that is nearest to a request. */
+export interface NearestRun {
+  readonly key: string;
+  readonly differences: readonly Difference[];
+}
 
-/** Says why a stage would run: what differs from the earlier run that is nearest to it. */
+/** What stands under a request's key, and the nearest run under another one, if there is any. */
+export type Explanation = { readonly key: string; readonly nearest?: NearestRun } & (
+  | { readonly kind: "hit" }
+  /** It has run, but what it made is no longer whole. */
+  | { readonly kind: "damaged"; readonly damage: string }
+  /** It was begun and has not finished. */
+  | { readonly kind: "unfinished"; readonly checkpointSteps: readonly number[] }
+  /** It has never been begun; nothing of the stage has when there is no nearest run either. */
+  | { readonly kind: "miss" }
+);
+
+/** Says why a stage would run, or did: what differs from the nearest run that was begun under another key. */
 export async function explainStage(store: Store, resolved: ResolvedStage): Promise<Explanation> {
   const { key, facts } = resolved;
-  const damages: string[] = [];
-  if ((await findCached(store, key, (line) => damages.push(line))) !== undefined) return { kind: "hit", key };
-  if (damages.length > 0) return { kind: "damaged", key, damage: damages.join() };
   const starts = (await store.records.starts()).filter((run) => run.facts.stage === facts.stage);
-  if (starts.some((run) => run.key === key)) {
-    const checkpoints = await store.records.checkpoints(key);
-    return { kind: "unfinished", key, checkpointSteps: checkpoints.map(({ step }) => step) };
-  }
   const bindings = new Map((await store.records.bindings()).map((binding) => [binding.key, binding]));
   // Of equally near ones the newest that finished, which is the one that `acceptCode` could bind.
-  const candidates = starts
-    .map((run) => ({ run, differences: differencesOf(run.facts, facts), startedAt: bindings.get(run.key)?.cost.startedAt ?? "" }))
-    .sort((a, b) => a.differences.length - b.differences.length || (a.startedAt < b.startedAt ? 1 : -1));
-  const nearest = candidates[0];
-  if (nearest === undefined) return { kind: "never-run", key };
-  return { kind: "miss", key, nearestKey: nearest.run.key, differences: nearest.differences };
+  const [nearest] = starts
+    .filter((run) => run.key !== key)
+    .map((run) => ({ key: run.key, differences: differencesOf(run.facts, facts), startedAt: bindings.get(run.key)?.cost.startedAt ?? "" }))
+    .sort((a, b) => a.differences.length - b.differences.length || (a.startedAt < b.startedAt ? 1 : -1))
+    .map(({ startedAt: _, ...run }) => run);
+  const known = { key, ...(nearest === undefined ? {} : { nearest }) };
+
+  const damages: string[] = [];
+  if ((await findCached(store, key, (line) => damages.push(line))) !== undefined) return { kind: "hit", ...known };
+  if (damages.length > 0) return { kind: "damaged", ...known, damage: damages.join() };
+  if (!starts.some((run) => run.key === key)) return { kind: "miss", ...known };
+  const checkpoints = await store.records.checkpoints(key);
+  return { kind: "unfinished", ...known, checkpointSteps: checkpoints.map(({ step }) => step) };
 }
 
 /** @param before as read from a record, so with sorted keys */

@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { explainStage, type Explanation, type JsonValue } from "@diffucoder/lineage";
+import { acceptCode, explainStage, type Explanation, type JsonValue, type NearestRun } from "@diffucoder/lineage";
 import { loadRegistry, openHome, previewPipeline, readPipeline, type ResolvedPipeline, type StagePreview } from "@diffucoder/orchestrator";
-import { outputOption, print, type OutputFormat } from "../output.ts";
+import { outputOption, print, say, type OutputFormat } from "../output.ts";
 import { chooseRun, projectStore, UsageError } from "../project.ts";
 import { readOptions, seedOption, setOption } from "./run.ts";
 import { RUN_OPTION } from "./runs.ts";
@@ -11,6 +11,7 @@ interface Options {
   readonly recipe?: string;
   readonly set: readonly string[];
   readonly seed?: number;
+  readonly acceptCode?: string;
   readonly output: OutputFormat;
 }
 
@@ -24,6 +25,7 @@ export function explainCommand(): Command {
     .option("--recipe <file>", "ask about a pipeline file in place of a run")
     .option("--set <key=value>", "with --recipe: as in run", setOption, [])
     .option("--seed <n>", "with --recipe: as in run", seedOption)
+    .option("--accept-code <reason>", "let the nearest result stand, which differs in nothing but the code; who, when and why is recorded")
     .addOption(outputOption())
     .action(async (stage: string, options: Options) => {
       const home = openHome();
@@ -34,31 +36,38 @@ export function explainCommand(): Command {
       const preview = (await previewPipeline(pipeline, registry, store)).find(({ id }) => id === stage);
       if (preview === undefined) throw new UsageError(`stage ${stage}: expected one of ${pipeline.stages.map(({ id }) => id).join(", ")}, found no such stage`);
       const answer: Answer = "keyed" in preview ? await explainStage(store, preview.keyed) : preview;
+      if (options.acceptCode !== undefined) {
+        if (!("keyed" in preview) || !("nearest" in answer) || answer.nearest === undefined) throw new UsageError(`stage ${stage}: expected an earlier run whose result could stand, found none`);
+        await acceptCode(store, { from: answer.nearest.key, resolved: preview.keyed, reason: options.acceptCode, now: Date.now });
+        return say(`stage ${stage}: the result of key ${answer.nearest.key.slice(0, 12)} stands for key ${preview.keyed.key.slice(0, 12)} from now on`);
+      }
       print(options.output, { stage, ...answer }, () => renderAnswer(stage, answer));
     });
 }
 
 function renderAnswer(stage: string, answer: Answer): string {
-  const nearest = "nearest" in answer && answer.nearest !== undefined ? renderDifferences(answer.nearest) : "";
+  if (answer.kind === "waits") return `stage ${stage}: its key depends on what ${answer.on.join(", ")} will give; ask about ${answer.on[0]} first`;
+  if (answer.kind === "refused") return `stage ${stage}: its key cannot be computed: ${answer.reason}`;
+  return [`stage ${stage}, key ${answer.key.slice(0, 12)}: ${renderState(answer)}`, ...renderNearest(answer.nearest)].join("\n");
+}
+
+function renderState(answer: Explanation): string {
   switch (answer.kind) {
-    case "waits":
-      return `stage ${stage}: its key depends on what ${answer.on.join(", ")} will give; ask about ${answer.on[0]} first`;
-    case "refused":
-      return `stage ${stage}: its key cannot be computed: ${answer.reason}`;
     case "hit":
-      return `stage ${stage}: a result stands under its key ${answer.key.slice(0, 12)}, so that it is not run again${nearest}`;
+      return "a result stands under this key, so that it is not run again";
+    case "damaged":
+      return `it has run, but ${answer.damage}`;
     case "unfinished":
-      return `stage ${stage}: attempts were made under its key ${answer.key.slice(0, 12)}, none finished; checkpoints at steps ${answer.checkpointSteps.join(", ") || "none"}${nearest}`;
-    case "never-run":
-      return `stage ${stage}: key ${answer.key.slice(0, 12)} is new, and the stage has never been run in this store`;
+      return `attempts were begun and none has finished; checkpoints at steps ${answer.checkpointSteps.join(", ") || "none"}`;
     case "miss":
-      return `stage ${stage}: no result stands under its key ${answer.key.slice(0, 12)}${nearest}`;
+      return "no result stands under this key";
   }
 }
 
-function renderDifferences({ key, differences }: NonNullable<Extract<Explanation, { kind: "miss" }>["nearest"]>): string {
+function renderNearest(nearest: NearestRun | undefined): string[] {
+  if (nearest === undefined) return ["the stage has not been run under any other key"];
   const text = (value: JsonValue | undefined): string => (value === undefined ? "nothing" : shorten(JSON.stringify(value)));
-  return [`\nthe nearest other run, key ${key.slice(0, 12)}, differs in`, ...differences.map(({ path, before, now }) => `  ${path}: there ${text(before)}, here ${text(now)}`)].join("\n");
+  return [`the nearest run under another key, ${nearest.key.slice(0, 12)}, differs in`, ...nearest.differences.map(({ path, before, now }) => `  ${path}: there ${text(before)}, here ${text(now)}`)];
 }
 
 const shorten = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text);
