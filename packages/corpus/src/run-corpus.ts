@@ -87,5 +87,5 @@ function summarize({ rows, drops }: DocumentBuilder, { itemCount, tooShort }: Co
 function countBy<T>(values: readonly T[], nameOf: (value: T) => string): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const value of values) counts[nameOf(value)] = (counts[nameOf(value)] ?? 0) + 1;
-  return Object.fromEntries(Object.entries(counts).sort());
+  return counts;
 }

@@ -73,7 +73,7 @@ async function tokenizerFor(recipe: TokenizeRecipe, rows: readonly DocumentRow[]
 function textsUpTo(rows: readonly DocumentRow[], bytes: number): string[] {
   const candidates = rows.filter(({ split }) => split === "train");
   const total = candidates.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
-  const every = Math.max(1, Math.ceil(total / bytes));
+  const every = Math.ceil(total / bytes);
   return candidates.filter((_, i) => i % every === 0).map(({ text }) => text);
 }
 

@@ -57,7 +57,7 @@ test("a wheel that pip cannot find is missing, and the error says what to do nex
     code: "SourceMissing",
     retryable: false,
     message: expect.stringMatching(
-      /^card tiny: expected its wheels from pip, found: .*No matching distribution found for tiny-b==1\.0\. Check the network or put the wheel files into the cache's wheels folder, then `diffucoder retry`\.$/,
+      /^card tiny: expected its wheels from pip, found: ERROR: Could not find a version that satisfies .* ERROR: No matching distribution found for tiny-b==1\.0\. Check the network or put the wheel files into the cache's wheels folder, then `diffucoder retry`\.$/,
     ) as string,
   });
   expect(await readdir(wheels)).toEqual([A.pin.file]); // no half-fetched leftovers

@@ -139,7 +139,7 @@ test("the stage key takes in cards, trees and benchmarks by their digests", asyn
   const { sources } = await sourcesOf({ ...RECIPE, sources: [TREE, { card: TINY_TASKS }] });
   const card = async (path: string) => sha256(await readFile(join(FIXTURES, path), "utf8"));
   expect(sources).toEqual({
-    "tiny-tree.yaml": `${await card("tiny-tree.yaml")} 3a8f2f39f0e18703032582fca9d220dc643726124c5dd6887c930d0c1b8d6e76`,
+    "tiny-tree.yaml": `${await card("tiny-tree.yaml")} 9c31ba5e458a995492e1956d67f202e41a1d5b12728218b22bc3ec7efdf24712`,
     [TINY_TASKS]: await card(TINY_TASKS),
     "benchmark tiny-benchmark.jsonl": TINY_BENCHMARK.sha256,
   });

@@ -11,12 +11,12 @@ export interface TinyWheel {
   readonly content: Uint8Array;
 }
 
-/** A wheel that pip accepts. */
+/** A wheel that pip accepts; what it says to require is nowhere to be had. */
 export function tinyWheel(name: string, files: Readonly<Record<string, string | Uint8Array>>): TinyWheel {
   const stem = `${name.replaceAll("-", "_")}-1.0`;
   const members = {
     ...files,
-    [`${stem}.dist-info/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: 1.0\n`,
+    [`${stem}.dist-info/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: 1.0\nRequires-Dist: not-to-be-had\n`,
     [`${stem}.dist-info/WHEEL`]: "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     [`${stem}.dist-info/RECORD`]: "",
   };

@@ -6,6 +6,6 @@
 export function passAtK(samples: number, passed: number, k: number): number {
   if (k < 1 || k > samples) throw new RangeError(`k: expected 1 to ${samples}, found ${k}`);
   let allFail = 1;
-  for (let i = 0; i < k; i++) allFail *= Math.max(0, samples - passed - i) / (samples - i);
+  for (let i = 0; i < k; i++) allFail *= (samples - passed - i) / (samples - i);
   return 1 - allFail;
 }
