@@ -2,13 +2,17 @@ import { readSafetensors } from "@diffucoder/formats";
 import type { ArtifactRef, StageContext } from "@diffucoder/lineage";
 import { createSampler, type ModelSampler } from "@diffucoder/model";
 import { createSandbox, type Sandbox } from "@diffucoder/sandbox";
+import { scoreAnswers } from "@diffucoder/tasks";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, loadStart, type StartingModel } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CANVAS, SEED, STEPS, Workplace, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
+import { CANVAS, SEED, STEPS, Workplace, selectionTasks, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
+import { mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep, type ChosenStart } from "./choose-start.ts";
 import { recipeSchema } from "./config.ts";
 import type { NoStartInWindow } from "./errors.ts";
+import { groupsOf, rewardOf } from "./reward.ts";
+import { encodeTask, rollOut } from "./rollout.ts";
 
 let workplace: Workplace;
 let tokenizer: Tokenizer;
@@ -74,6 +78,25 @@ test("measurements repeat, and the window's bounds belong to it", async () => {
   const { passRate, mixedGroups } = measured[1]!;
   const exact = { lowestPassRate: passRate, highestPassRate: passRate, lowestMixedGroups: mixedGroups };
   expect((await choose(exact)).measured).toEqual(measured);
+});
+
+test("a measurement is what samples of the selection split earn", async () => {
+  const { measured, parameters } = await choose(LEARNING);
+  sampler.setParameters(parameters);
+  const rollouts = rollOut(
+    sampler,
+    selectionTasks.map((task) => encodeTask(task, tokenizer)),
+    {
+      groupSize: 8,
+      recipe: { steps: 30, algorithm: "entropy", temperature: 1, topP: 1 },
+      model: start.model,
+      tokenizer,
+      streamOf: (sample) => ({ seed: SEED, stage: "coupled-grpo", sample, purpose: "choice of start" }),
+    },
+  );
+  const scores = await scoreAnswers(sandbox, rollouts);
+  const rewards = scores.map((score) => rewardOf(score, { code: 2, format: 0.5 }));
+  expect(measured[1]).toEqual({ step: STEPS.half, passRate: scores.filter((score) => score!.passed).length / 16, mixedGroups: mixedGroupShare(groupsOf(rewards, 8)) });
 });
 
 test("a checkpoint whose groups are all equal is passed over", async () => {

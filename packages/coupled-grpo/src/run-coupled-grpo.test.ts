@@ -91,6 +91,7 @@ interface RolloutLine {
   readonly promptLength: number;
   readonly liveLength: number;
   readonly trace: readonly number[];
+  readonly maskSeeds: readonly object[];
 }
 
 async function rolloutsOf(outcome: StageOutcome, store = workplace.store): Promise<RolloutLine[]> {
@@ -137,7 +138,8 @@ test("each completion is one line of rollouts.jsonl, with what it takes to judge
   const order = sampleOrder({ seed: SEED, stage: "coupled-grpo", root: reinforcementTasks.map(({ id }) => id).join(), sampleCount: 2 });
   const expectedTasks = [0, 1, 2, 3].flatMap((draw) => Array.from({ length: GROUP }, () => reinforcementTasks[order(draw)]!));
   expect(lines.map(({ task }) => task)).toEqual(expectedTasks.map(({ id }) => id));
-  for (const { trace, promptLength, liveLength } of lines) {
+  for (const { trace, promptLength, liveLength, round, sample, maskSeeds } of lines) {
+    expect(maskSeeds).toEqual([2 * round - 1, 2 * round].map((step) => ({ seed: SEED, step, sample }))); // two updates a round
     expect(promptLength).toBe(14);
     expect(trace.length).toBe(CANVAS - promptLength);
     expect(Math.min(...trace)).toBeGreaterThanOrEqual(0);

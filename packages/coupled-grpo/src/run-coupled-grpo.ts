@@ -20,6 +20,7 @@ import { NonFiniteLoss, learningRateAt, loadStart, planTraining, plannedModel, s
 import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep } from "./choose-start.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
+import type { MaskSeed } from "./coupled-masks.ts";
 import { NoRewards } from "./errors.ts";
 import { layOutPolicyBatch } from "./policy-batch.ts";
 import { Policy, type PolicyUpdate } from "./policy.ts";
@@ -81,6 +82,12 @@ interface ScoredRollout {
   readonly score: Score | null;
   readonly reward: number | null;
   readonly advantage: number;
+}
+
+interface RoundUpdate extends PolicyUpdate {
+  readonly learningRate: number;
+  /** One for each completion. */
+  readonly maskSeeds: readonly MaskSeed[];
 }
 
 class Reinforcement {
@@ -194,7 +201,7 @@ class Reinforcement {
     const updates = this.#update(round, scored, state);
     const line = { stage: "coupled-grpo", step: round, ...roundMetrics(scored, recipe.groupSize), ...updateMetrics(updates) };
     state.metrics.push(line);
-    state.rollouts.push(...scored.map((item, sample) => rolloutLine(round, sample, item)));
+    state.rollouts.push(...scored.map((item, sample) => rolloutLine(round, sample, item, updates.map(({ maskSeeds }) => maskSeeds[sample]!))));
     state.round = round;
     this.#context.report({ step: round, totalSteps: recipe.rounds, unit: "rounds", metrics: { reward: line.reward, passRate: line.passRate } });
   }
@@ -218,7 +225,7 @@ class Reinforcement {
     return rollouts.map((rollout, i) => ({ rollout, score: scores[i]!, reward: rewards[i]!, advantage: advantages[i]! }));
   }
 
-  #update(round: number, scored: readonly ScoredRollout[], state: ReinforcementState): (PolicyUpdate & { learningRate: number })[] {
+  #update(round: number, scored: readonly ScoredRollout[], state: ReinforcementState): RoundUpdate[] {
     const { recipe, seed } = this.#request;
     const { updatesPerRound, rounds } = recipe;
     const policy = this.#policy;
@@ -246,7 +253,7 @@ class Reinforcement {
         throw new NonFiniteLoss({ stage: "coupled-grpo", step, loss: update.loss, gradientNorm: update.gradientNorm, documents });
       }
       if (step % recipe.referenceSyncSteps === 0) state.reference = policy.readParameters();
-      return { ...update, learningRate };
+      return { ...update, learningRate, maskSeeds: batches[i]!.maskSeeds };
     });
   }
 
@@ -306,13 +313,13 @@ function roundMetrics(scored: readonly ScoredRollout[], groupSize: number) {
 }
 
 /** Of the round's last update, the one furthest from where the rollouts were sampled. */
-function updateMetrics(updates: readonly (PolicyUpdate & { learningRate: number })[]) {
+function updateMetrics(updates: readonly RoundUpdate[]) {
   const { loss, divergence, clippedShare, gradientNorm, learningRate } = updates.at(-1)!;
   return { loss, divergence, clippedShare, gradientNorm, learningRate };
 }
 
-/** Enough to judge a completion again and to draw it, and its masks, a second time. */
-function rolloutLine(round: number, sample: number, { rollout, score, reward, advantage }: ScoredRollout): string {
+/** Enough to judge a completion again and to draw it, and the masks of each update, a second time. */
+function rolloutLine(round: number, sample: number, { rollout, score, reward, advantage }: ScoredRollout, maskSeeds: readonly MaskSeed[]): string {
   const { task, completion, trace, promptLength, liveLength } = rollout;
   return JSON.stringify({
     round,
@@ -325,6 +332,7 @@ function rolloutLine(round: number, sample: number, { rollout, score, reward, ad
     promptLength,
     liveLength,
     trace: [...trace],
+    maskSeeds,
   });
 }
 

@@ -93,6 +93,7 @@ test("validation keeps its samples and its noise, batch by batch", async () => {
   expect(await source.validationBatch(0)).toEqual(first);
   const second = await source.validationBatch(1);
   expect(second.originals).not.toEqual(first.originals);
+  expect(second.canvases.map(({ masked }) => masked)).not.toEqual(first.canvases.map(({ masked }) => masked));
   expect(first.canvases.map(({ noiseLevel }) => noiseLevel)).toEqual(fixedNoiseLevels(4, recipe.noise.smallest));
   const known = new Set(workplace.validation.docIds);
   for (const id of [...first.documents, ...second.documents]) expect(known).toContain(id);
@@ -124,7 +125,9 @@ test("attention opens from causal to full over the annealing, then needs no bias
   expect((await source.trainingBatch(20)).attentionBias).toBeUndefined();
   expect((await source.trainingBatch(21)).attentionBias).toBeUndefined();
   expect((await source.validationBatch(0)).attentionBias).toBeUndefined();
-  expect((await source.trainingBatch(5)).attentionBias).not.toEqual((await source.trainingBatch(6)).attentionBias);
+  // A draw for each step: what is open at one may be closed at the next.
+  const [fifth, sixth] = [(await source.trainingBatch(5)).attentionBias!, (await source.trainingBatch(6)).attentionBias!];
+  expect(fifth.some((bias, i) => bias === 0 && sixth[i] !== 0)).toBe(true);
 });
 
 test("annealing changes neither samples nor noise", async () => {
