@@ -33,8 +33,29 @@ describe("AR-ness", () => {
     );
   });
 
+  it("of a random order is what chance gives", () => {
+    // Over all orders of 4, a step with m open positions fixes one of the k leftmost with probability min(1, k / m); a
+    // position follows its left neighbour at once in 3! of the 24 orders for each of 3 pairs.
+    const orders = permutationsOf([0, 1, 2, 3]);
+    const mean = (score: (order: number[]) => number) => orders.reduce((sum, order) => sum + score(order), 0) / orders.length;
+    expect(orders).toHaveLength(24);
+    expect(mean((order) => globalArness(order, 1))).toBeCloseTo((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 10);
+    expect(mean((order) => globalArness(order, 2))).toBeCloseTo((1 + 1 + 2 / 3 + 2 / 4) / 4, 10);
+    expect(mean((order) => localArness(order, 1))).toBeCloseTo((3 * 6) / 24 / 4, 10);
+  });
+
+  it("in the set form grows with k in 213 of the 720 orders of six, in the strict form in none", () => {
+    const orders = permutationsOf([0, 1, 2, 3, 4, 5]);
+    const growing = (form: "strict" | "set") => orders.filter((order) => [1, 2, 3, 4, 5].some((k) => localArness(order, k + 1, form) > localArness(order, k, form))).length;
+    expect([growing("set"), growing("strict")]).toEqual([213, 0]);
+  });
+
   it("of nothing is 0", () => {
     expect(localArness([], 1)).toBe(0);
     expect(globalArness([], 1)).toBe(0);
   });
 });
+
+function permutationsOf(items: number[]): number[][] {
+  return items.length < 2 ? [items] : items.flatMap((item) => permutationsOf(items.filter((other) => other !== item)).map((rest) => [item, ...rest]));
+}

@@ -1,9 +1,9 @@
 // Axes: T tokens per canvas.
 import type { RandomStream } from "@diffucoder/random";
 
-/** Share of future positions that attention may see at a step (0-based) of the annealing. */
+/** Share of future positions that attention may see at a step (0-based) of the annealing; all of them when it has no steps. */
 export function annealingRatio(step: number, annealSteps: number): number {
-  return annealSteps === 0 ? 1 : Math.min(1, (step + 1) / annealSteps);
+  return Math.min(1, (step + 1) / annealSteps);
 }
 
 /**

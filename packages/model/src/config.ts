@@ -59,23 +59,27 @@ export function toHuggingFace(config: ModelConfig): Record<string, unknown> {
   };
 }
 
-const huggingFaceConfig = z.object({
-  hidden_act: z.literal("silu").optional(),
-  hidden_size: z.int().positive(),
-  intermediate_size: z.int().positive(),
-  num_hidden_layers: z.int().positive(),
-  num_attention_heads: z.int().positive(),
-  num_key_value_heads: z.int().positive(),
-  head_dim: z.int().positive().optional(),
-  max_position_embeddings: z.int().positive(),
-  rms_norm_eps: z.number(),
-  initializer_range: z.number().default(0.02),
-  rope_theta: z.number(),
-  tie_word_embeddings: z.boolean(),
-  vocab_size: z.int().positive(),
-  mask_token_id: z.int(),
-  pad_token_id: z.int(),
-});
+const huggingFaceConfig = z
+  .object({
+    hidden_act: z.literal("silu").optional(),
+    hidden_size: z.int().positive(),
+    intermediate_size: z.int().positive(),
+    num_hidden_layers: z.int().positive(),
+    num_attention_heads: z.int().positive(),
+    num_key_value_heads: z.int().positive(),
+    head_dim: z.int().positive().optional(),
+    max_position_embeddings: z.int().positive(),
+    rms_norm_eps: z.number(),
+    initializer_range: z.number().default(0.02),
+    rope_theta: z.number(),
+    tie_word_embeddings: z.boolean(),
+    vocab_size: z.int().positive(),
+    mask_token_id: z.int().nonnegative(),
+    pad_token_id: z.int().nonnegative(),
+  })
+  .refine((config) => config.num_attention_heads % config.num_key_value_heads === 0, { message: "expected a divisor of num_attention_heads", path: ["num_key_value_heads"] })
+  .refine((config) => (config.head_dim ?? config.hidden_size / config.num_attention_heads) % 2 === 0, { message: "expected an even head width", path: ["head_dim"] })
+  .refine((config) => Math.max(config.mask_token_id, config.pad_token_id) < config.vocab_size, { message: "expected more than mask_token_id and pad_token_id", path: ["vocab_size"] });
 
 /** @throws ModelError `WrongConfig` naming each key that is wrong */
 export function fromHuggingFace(json: unknown): ModelConfig {

@@ -156,9 +156,9 @@ export function filteredProbs(logits: Float32Array, { temperature, topP = 1, top
     let mass = 0;
     kept = ranked.findIndex((id) => (mass += probs[id]!) > topP) + 1 || ranked.length;
   }
-  if (topK !== undefined && topK < kept) {
-    const smallest = probs[ranked[topK - 1]!]!;
-    while (kept > topK && probs[ranked[kept - 1]!]! < smallest) kept--;
+  if (topK !== undefined) {
+    const smallest = probs[ranked[Math.min(topK, kept) - 1]!]!;
+    while (probs[ranked[kept - 1]!]! < smallest) kept--;
   }
   let mass = 0;
   for (const id of ranked.slice(0, kept)) mass += probs[id]!;
@@ -201,7 +201,7 @@ function mostConfident<T extends { position: number; confidence: number }>(drawn
     // Adding Gumbel noise to confidence / temperature and taking the top is drawing without replacement.
     score: temperature === 0 ? entry.confidence : entry.confidence / temperature - Math.log(-Math.log(1 - draws.uniform())),
   }));
-  scored.sort((a, b) => b.score - a.score || a.entry.position - b.entry.position);
+  scored.sort((a, b) => b.score - a.score); // stable: equal ones stay in the order of their positions
   return scored.slice(0, count).map(({ entry }) => entry);
 }
 
@@ -211,14 +211,15 @@ function indexOfLargest(values: Float64Array): number {
   return best;
 }
 
-function drawIndex(probs: Float64Array, uniform: number): number {
+/** Index that a uniform number falls on. */
+export function drawIndex(probs: Float64Array, uniform: number): number {
   let mass = 0;
   let last = 0;
   for (let i = 0; i < probs.length; i++) {
     if (probs[i] === 0) continue;
     mass += probs[i]!;
     last = i;
-    if (uniform < mass) return i;
+    if (uniform < mass) break;
   }
-  return last; // the probabilities summed to a little less than 1
+  return last; // also when the probabilities sum to a little less than 1
 }

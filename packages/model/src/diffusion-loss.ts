@@ -3,6 +3,7 @@ import type { GraphSpec, InputSpec } from "@diffucoder/engine";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "./config.ts";
 import { tokenCrossEntropy } from "./cross-entropy.ts";
+import { ModelError } from "./errors.ts";
 import { forward, predictingRow } from "./forward.ts";
 import type { NoisedCanvas } from "./noise.ts";
 
@@ -65,7 +66,11 @@ export interface DiffusionFeeds {
   readonly maskableCount: Float32Array;
 }
 
-/** Lays out noised canvases for the loss graph; unused rows keep weight 0. */
+/**
+ * Lays out noised canvases for the loss graph; unused rows keep weight 0.
+ *
+ * @throws ModelError `WrongShape` when the rows do not hold all hidden tokens
+ */
 export function diffusionFeeds(options: {
   readonly canvases: readonly NoisedCanvas[];
   readonly originals: readonly ArrayLike<number>[];
@@ -74,6 +79,8 @@ export function diffusionFeeds(options: {
 }): DiffusionFeeds {
   const { canvases, originals, maskableCount, rowCapacity } = options;
   const canvasLength = canvases[0]!.tokens.length;
+  const hiddenCount = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
+  if (hiddenCount > rowCapacity) throw new ModelError("WrongShape", `masked rows: expected at most ${rowCapacity}, found ${hiddenCount}`);
   const feeds = {
     tokens: new Int32Array(canvases.length * canvasLength),
     rows: new Int32Array(rowCapacity),

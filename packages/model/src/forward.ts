@@ -2,6 +2,7 @@
 // D head width, R rows wanted, V vocabulary.
 import * as tf from "@tensorflow/tfjs-core";
 import { headDimOf, type ModelConfig } from "./config.ts";
+import { ModelError } from "./errors.ts";
 
 export interface ForwardOptions {
   /** Added to the attention scores: 0 where a query (row) may see a key (column), a large negative number elsewhere. */
@@ -18,6 +19,7 @@ export interface ForwardOptions {
  *
  * @param tokens ids, [B, T], int32
  * @returns logits, [R, V] or [B * T, V]
+ * @throws ModelError `WrongShape` when the attention bias is not [T, T]
  */
 export function forward(
   config: ModelConfig,
@@ -25,6 +27,15 @@ export function forward(
   tokens: tf.Tensor2D,
   options: ForwardOptions = {},
 ): tf.Tensor2D {
+  const [, length] = tokens.shape;
+  const biasShape = options.attentionBias?.shape ?? [length, length];
+  if (biasShape.join() !== `${length},${length}`) {
+    throw new ModelError("WrongShape", `attention bias: expected [${length},${length}], found [${biasShape.join()}]`);
+  }
+  return tf.tidy(() => logitsOf(config, parameters, tokens, options));
+}
+
+function logitsOf(config: ModelConfig, parameters: Readonly<Record<string, tf.Tensor>>, tokens: tf.Tensor2D, options: ForwardOptions): tf.Tensor2D {
   const [batch, length] = tokens.shape;
   const parameter = <T extends tf.Tensor>(name: string) => parameters[name] as T;
   const embedding = parameter<tf.Tensor2D>("model.embed_tokens.weight");
@@ -130,5 +141,5 @@ function rotate(input: tf.Tensor4D, { cos, sin }: RotaryTables): tf.Tensor4D {
 
 /** Repeats a [T, T] bias for each of the S query heads folded into rows. */
 function foldedBias(bias: tf.Tensor2D, repeats: number): tf.Tensor2D {
-  return repeats === 1 ? bias : tf.tile(bias, [repeats, 1]); // [ST, T]
+  return tf.tile(bias, [repeats, 1]); // [ST, T]
 }

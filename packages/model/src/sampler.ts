@@ -3,6 +3,7 @@ import { createProgram, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "./config.ts";
+import { ModelError } from "./errors.ts";
 import { forward, predictingRow } from "./forward.ts";
 import { checkParameters, parameterShapes } from "./parameters.ts";
 
@@ -22,11 +23,15 @@ export interface ModelSampler extends Sampler {
   dispose(): void;
 }
 
+/** @throws ModelError `WrongShape` when the window is not within the canvas, behind its first position */
 export async function createSampler(
   config: ModelConfig,
   shape: { readonly batchSize: number; readonly canvasLength: number; readonly windowLength: number; readonly dtype: "fp32" | "bf16" },
 ): Promise<ModelSampler> {
   const { batchSize, canvasLength, windowLength, dtype } = shape;
+  if (windowLength < 1 || windowLength >= canvasLength) {
+    throw new ModelError("WrongShape", `window: expected 1 to ${canvasLength - 1} positions on a canvas of ${canvasLength}, found ${windowLength}`);
+  }
   const program: Program = await createProgram({
     variables: parameterShapes(config),
     dtype,

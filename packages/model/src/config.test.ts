@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { tinyConfig } from "../test/tiny-model.ts";
+import { architectureSchema, fromHuggingFace, headDimOf, toHuggingFace } from "./config.ts";
+import { ModelError } from "./errors.ts";
+
+describe("architecture", () => {
+  const base = { hiddenSize: 16, intermediateSize: 24, layers: 2, heads: 4, kvHeads: 2 };
+
+  it("fills in what is usual", () => {
+    expect(architectureSchema.parse(base)).toEqual({ ...base, tied: true, ropeTheta: 10_000, normEpsilon: 1e-6, initializerRange: 0.02 });
+    expect(headDimOf(architectureSchema.parse(base))).toBe(4);
+    expect(headDimOf(architectureSchema.parse({ ...base, headDim: 6 }))).toBe(6);
+  });
+
+  it("refuses shapes that do not fit, and keys it does not know", () => {
+    expect(() => architectureSchema.parse({ ...base, kvHeads: 3 })).toThrow("heads: expected a multiple of kvHeads");
+    expect(() => architectureSchema.parse({ ...base, hiddenSize: 20 })).toThrow("hiddenSize: expected a multiple of 2 * heads");
+    expect(architectureSchema.parse({ ...base, hiddenSize: 20, headDim: 6 }).headDim).toBe(6);
+    expect(architectureSchema.safeParse({ ...base, headDim: 5 }).success).toBe(false);
+    expect(() => architectureSchema.parse({ ...base, dropout: 1 })).toThrow("dropout");
+    for (const key of Object.keys(base)) {
+      for (const wrong of [0, -1, 1.5, "2"]) expect(architectureSchema.safeParse({ ...base, [key]: wrong }).success).toBe(false);
+    }
+  });
+});
+
+describe("config.json", () => {
+  it("carries every field there and back", () => {
+    for (const changes of [{}, { tied: false, headDim: 6, ropeTheta: 500, normEpsilon: 1e-5, initializerRange: 0.08 }]) {
+      const config = tinyConfig(changes);
+      expect(fromHuggingFace(JSON.parse(JSON.stringify(toHuggingFace(config))))).toEqual({ headDim: 4, ...config });
+    }
+  });
+
+  it("is in the layout of Dream, which DiffuCoder has", () => {
+    expect(toHuggingFace(tinyConfig())).toEqual({
+      architectures: ["DreamModel"],
+      model_type: "Dream",
+      hidden_act: "silu",
+      hidden_size: 16,
+      intermediate_size: 24,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 4,
+      max_position_embeddings: 8,
+      rms_norm_eps: 1e-6,
+      initializer_range: 0.02,
+      rope_theta: 10_000,
+      tie_word_embeddings: true,
+      vocab_size: 11,
+      mask_token_id: 9,
+      pad_token_id: 10,
+      attention_dropout: 0,
+      use_cache: false,
+      torch_dtype: "float32",
+    });
+  });
+
+  it("may come without what follows from the rest, and with what does not concern us", () => {
+    const { head_dim: _, initializer_range: __, hidden_act: ___, ...published } = toHuggingFace(tinyConfig({ initializerRange: 0.5 }));
+    expect(fromHuggingFace({ ...published, sliding_window: null })).toEqual({ ...tinyConfig(), headDim: 4, initializerRange: 0.02 });
+  });
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ hidden_size: "x" }, "at hidden_size"],
+    [{ mask_token_id: undefined }, "at mask_token_id"],
+    [{ tie_word_embeddings: undefined }, "at tie_word_embeddings"],
+    [{ hidden_act: "gelu" }, "at hidden_act"],
+    [{ num_hidden_layers: 0 }, "at num_hidden_layers"],
+    [{ num_key_value_heads: 3 }, "expected a divisor of num_attention_heads\n  → at num_key_value_heads"],
+    [{ head_dim: 5 }, "expected an even head width\n  → at head_dim"],
+    [{ head_dim: undefined, hidden_size: 18 }, "expected an even head width"],
+    [{ mask_token_id: 11 }, "expected more than mask_token_id and pad_token_id\n  → at vocab_size"],
+    [{ pad_token_id: 11 }, "at vocab_size"],
+    [{ mask_token_id: -1 }, "at mask_token_id"],
+    [{ pad_token_id: -1 }, "at pad_token_id"],
+  ])("is refused with %j, naming the key", (changes, message) => {
+    const read = () => fromHuggingFace({ ...toHuggingFace(tinyConfig()), ...changes });
+    expect(read).toThrow(ModelError);
+    expect(read).toThrow(expect.objectContaining({ code: "WrongConfig", retryable: false, message: expect.stringMatching(/^config\.json: /) as string }));
+    expect(read).toThrow(message);
+  });
+});

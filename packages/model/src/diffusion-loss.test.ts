@@ -1,0 +1,133 @@
+import { createProgram, loadBackend, type Program } from "@diffucoder/engine";
+import type { NamedTensor } from "@diffucoder/formats";
+import { stream } from "@diffucoder/random";
+import { beforeAll, describe, expect, it } from "vitest";
+import { plainForward } from "../test/plain-forward.ts";
+import { tinyConfig, vividParameters } from "../test/tiny-model.ts";
+import { annealedAttentionBias } from "./attention-annealing.ts";
+import { diffusionFeeds, diffusionLossGraph } from "./diffusion-loss.ts";
+import { parameterShapes } from "./parameters.ts";
+
+beforeAll(async () => {
+  await loadBackend();
+});
+
+const LENGTH = 6;
+const config = tinyConfig();
+const originals = [
+  [1, 2, 3, 4, 5, 6],
+  [6, 5, 4, 3, 2, 1],
+];
+const canvases = [
+  { tokens: Int32Array.of(1, 9, 3, 9, 5, 6), masked: [1, 3], noiseLevel: 0.5 },
+  { tokens: Int32Array.of(6, 5, 4, 3, 2, 9), masked: [5], noiseLevel: 0.25 },
+];
+const feedsOf = (changes: Partial<Parameters<typeof diffusionFeeds>[0]> = {}) => ({ ...diffusionFeeds({ canvases, originals, maskableCount: 10, rowCapacity: 8, ...changes }) });
+
+async function program(parameters: Map<string, NamedTensor>, annealed = false): Promise<Program> {
+  const graph = diffusionLossGraph(config, { batchSize: 2, canvasLength: LENGTH, rowCapacity: 8, annealed });
+  const created = await createProgram({
+    variables: parameterShapes(config),
+    dtype: "fp32",
+    graphs: { loss: { ...graph, train: true } },
+    optimizer: { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0, decays: () => false, clipNorm: undefined },
+  });
+  created.writeVariables(parameters);
+  return created;
+}
+
+/** A model that knows nothing: all its logits are 0. */
+const blank = () => new Map([...vividParameters(config)].map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data.length) }]));
+
+describe("diffusion feeds", () => {
+  it("name, for each hidden token, the row before it, the token and the weight 1/t; the rest weighs nothing", () => {
+    expect(feedsOf({ maskableCount: 7 })).toEqual({
+      tokens: Int32Array.of(1, 9, 3, 9, 5, 6, 6, 5, 4, 3, 2, 9),
+      rows: Int32Array.of(0, 2, 10, 0, 0, 0, 0, 0),
+      targets: Int32Array.of(2, 4, 1, 0, 0, 0, 0, 0),
+      weights: Float32Array.of(2, 2, 4, 0, 0, 0, 0, 0),
+      isPresent: Float32Array.of(1, 1, 1, 0, 0, 0, 0, 0),
+      maskableCount: Float32Array.of(7),
+    });
+    expect(feedsOf({ maskableCount: 0 }).maskableCount).toEqual(Float32Array.of(1)); // not to divide by 0
+  });
+
+  it("are refused when the rows do not hold all hidden tokens", () => {
+    expect(feedsOf({ rowCapacity: 3 }).rows).toEqual(Int32Array.of(0, 2, 10));
+    expect(() => feedsOf({ rowCapacity: 2 })).toThrow(expect.objectContaining({ code: "WrongShape", message: "masked rows: expected at most 2, found 3" }));
+  });
+});
+
+describe("diffusion loss", () => {
+  it("weighs ln V by 1/t when the model knows nothing, under both normalisers", async () => {
+    const ready = await program(blank());
+    const uniform = Math.log(config.vocabSize);
+    const { loss, lossPerMasked, crossEntropy } = ready.run("loss", feedsOf());
+    expect(crossEntropy![0]).toBeCloseTo(uniform, 5);
+    // Two tokens at t = 0.5 and one at 0.25: weights 2 + 2 + 4, over 10 maskable or 3 hidden tokens.
+    expect(loss![0]).toBeCloseTo((uniform * 8) / 10, 5);
+    expect(lossPerMasked![0]).toBeCloseTo((uniform * 8) / 3, 5);
+    const nothingHidden = feedsOf({ canvases: canvases.map((canvas) => ({ ...canvas, masked: [] })) });
+    expect(ready.run("loss", nothingHidden)).toEqual({ loss: Float32Array.of(0), lossPerMasked: Float32Array.of(0), crossEntropy: Float32Array.of(0) });
+    ready.dispose();
+  });
+
+  it("scores the hidden tokens at the rows before them", async () => {
+    const parameters = vividParameters(config);
+    const ready = await program(parameters);
+    const crossEntropyAt = (canvas: number, position: number) => {
+      const row = plainForward(config, parameters, [...canvases[canvas]!.tokens])[position - 1]!;
+      return Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[originals[canvas]![position]!]!;
+    };
+    const [first, second, third] = [crossEntropyAt(0, 1), crossEntropyAt(0, 3), crossEntropyAt(1, 5)];
+    const weighted = (first + second) / 0.5 + third / 0.25;
+    const { loss, lossPerMasked, crossEntropy } = ready.run("loss", feedsOf());
+    expect(loss![0]! / (weighted / 10)).toBeCloseTo(1, 5);
+    expect(lossPerMasked![0]! / (weighted / 3)).toBeCloseTo(1, 5);
+    expect(crossEntropy![0]! / ((first + second + third) / 3)).toBeCloseTo(1, 5);
+    ready.dispose();
+  });
+
+  it("has the gradient of its value, in every kind of parameter", async () => {
+    const parameters = vividParameters(config);
+    const ready = await program(parameters);
+    ready.trainStep("loss", feedsOf(), { learningRate: 0, step: 1 });
+    const gradients = ready.readOptimizer().first; // with beta1 = 0 the first moment is the gradient
+    const kinds = Object.keys(parameterShapes(config)).filter((name) => !name.startsWith("model.layers.1"));
+    for (const name of kinds) {
+      const { shape, data } = parameters.get(name)!;
+      const direction = (i: number) => Math.cos(2 * i + 1);
+      const lossAt = (distance: number) => {
+        ready.writeVariables(new Map(parameters).set(name, { shape, data: data.map((value, i) => value + distance * direction(i)) }));
+        return ready.run("loss", feedsOf(), ["loss"]).loss![0]!;
+      };
+      const slope = (lossAt(2e-3) - lossAt(-2e-3)) / 4e-3;
+      const along = gradients.get(name)!.data.reduce((sum, value, i) => sum + value * direction(i), 0);
+      // A bias of the keys adds the same to every score of a query, up to the rotation: its slope may be small.
+      expect(Math.abs(along - slope) / Math.max(0.1, Math.abs(slope)), name).toBeLessThan(0.02);
+    }
+    ready.dispose();
+  });
+
+  it("takes an attention bias when annealed", async () => {
+    const parameters = vividParameters(config);
+    const [annealed, plain] = [await program(parameters, true), await program(parameters)];
+    const lossWith = (attentionBias: Float32Array) => annealed.run("loss", { ...feedsOf(), attentionBias }).loss![0]!;
+    const open = new Float32Array(LENGTH * LENGTH);
+    expect(lossWith(open)).toBeCloseTo(plain.run("loss", feedsOf()).loss![0]!, 4);
+    const causal = annealedAttentionBias(LENGTH, 0, stream({ seed: 1, stage: "t", purpose: "b" }));
+    // Nothing after the row that predicts the last token can be seen, and nothing before it is hidden from it in turn.
+    const rows = Array.from({ length: LENGTH }, (_, row) => [...causal.subarray(row * LENGTH, (row + 1) * LENGTH)]);
+    const weighted = canvases.flatMap(({ tokens, masked, noiseLevel }, canvas) =>
+      masked.map((position) => {
+        const logits = plainForward(config, parameters, [...tokens], rows)[position - 1]!;
+        return (Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0)) - logits[originals[canvas]![position]!]!) / noiseLevel;
+      }),
+    );
+    expect(lossWith(causal) / (weighted.reduce((a, b) => a + b) / 10)).toBeCloseTo(1, 5);
+    expect(() => annealed.run("loss", feedsOf())).toThrow("input attentionBias");
+    expect(() => plain.run("loss", { ...feedsOf(), attentionBias: open })).toThrow("found attentionBias");
+    annealed.dispose();
+    plain.dispose();
+  });
+});

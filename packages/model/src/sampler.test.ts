@@ -1,0 +1,66 @@
+import { loadBackend } from "@diffucoder/engine";
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { plainForward } from "../test/plain-forward.ts";
+import { tinyConfig, vividParameters } from "../test/tiny-model.ts";
+import { decode } from "./decode.ts";
+import { createSampler } from "./sampler.ts";
+
+beforeAll(async () => {
+  await loadBackend();
+});
+
+const LENGTH = 8;
+const config = tinyConfig();
+
+describe("sampler", () => {
+  it("gives the logits that describe the last positions", async () => {
+    const parameters = vividParameters(config);
+    const sampler = await createSampler(config, { batchSize: 2, canvasLength: LENGTH, windowLength: 4, dtype: "fp32" });
+    expect(sampler).toMatchObject({ batchSize: 2, canvasLength: LENGTH, windowLength: 4, vocabSize: 11 });
+    sampler.setParameters(parameters);
+    const tokens = [
+      [1, 2, 3, 4, 5, 6, 7, 8],
+      [9, 9, 1, 2, 0, 3, 10, 10],
+    ];
+    const logits = sampler.logitsOf(Int32Array.from(tokens.flat()));
+    const expected = tokens.flatMap((canvas) => plainForward(config, parameters, canvas).slice(3, 7).flat());
+    expect(logits).toHaveLength(2 * 4 * 11);
+    expected.forEach((logit, i) => expect(logits[i]).toBeCloseTo(logit, 4));
+    sampler.dispose();
+    expect(() => sampler.logitsOf(Int32Array.from(tokens.flat()))).toThrow("disposed");
+  });
+
+  it("refuses parameters of another model, and windows that are not behind the first position", async () => {
+    const sampler = await createSampler(config, { batchSize: 1, canvasLength: LENGTH, windowLength: LENGTH - 1, dtype: "fp32" });
+    expect(() => sampler.setParameters(vividParameters(tinyConfig({ tied: false })))).toThrow(expect.objectContaining({ code: "WrongParameters" }));
+    expect(sampler.logitsOf(new Int32Array(LENGTH))).toHaveLength((LENGTH - 1) * 11);
+    sampler.dispose();
+    for (const windowLength of [LENGTH, 0, -3]) {
+      await expect(createSampler(config, { batchSize: 1, canvasLength: LENGTH, windowLength, dtype: "fp32" })).rejects.toMatchObject({
+        code: "WrongShape",
+        message: `window: expected 1 to 7 positions on a canvas of 8, found ${windowLength}`,
+      });
+    }
+  });
+
+  it("decodes a prompt to the same tokens alone and in a batch, and leaves no tensor behind", async () => {
+    const before = tf.memory().numTensors;
+    const parameters = vividParameters(config);
+    const prompts = [[1], [2, 3], [0], [3, 3, 3], [7, 1]];
+    const decodeWith = async (batchSize: number) => {
+      const sampler = await createSampler(config, { batchSize, canvasLength: LENGTH, windowLength: LENGTH - 1, dtype: "fp32" });
+      sampler.setParameters(parameters);
+      const canvases = [0, 0.8].flatMap((temperature) =>
+        decode(sampler, { prompts, maskId: config.maskId, steps: 5, algorithm: "entropy", temperature, streamOf: (prompt) => ({ seed: 1, stage: "t", sample: prompt, purpose: "d" }) }),
+      );
+      sampler.dispose();
+      return canvases;
+    };
+    const together = await decodeWith(5);
+    expect(await decodeWith(1)).toEqual(together);
+    expect(await decodeWith(3)).toEqual(together);
+    together.forEach(({ tokens, promptLength }, i) => expect([...tokens.subarray(0, promptLength)]).toEqual(prompts[i % 5]));
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
