@@ -227,6 +227,7 @@ test("progress names the source and the files read, often enough to count as a s
   ]);
 });
 
+// The request comes from outside, as a signal does: the stage has to take a breath to hear it.
 test.each([
   ["before the first file", "reading tiny-tree"],
   ["between files", "tiny-tasks: 129 files"],
@@ -234,7 +235,7 @@ test.each([
   const store = await emptyStore();
   const controller = new AbortController();
   const recipe = { sources: [TREE, { card: TINY_TASKS }] };
-  const stopped = runCorpus(store, recipe, {}, { signal: controller.signal, onProgress: ({ note }) => note === at && controller.abort() });
+  const stopped = runCorpus(store, recipe, {}, { signal: controller.signal, onProgress: ({ note }) => void (note === at && setImmediate(() => controller.abort())) });
   await expect(stopped).rejects.toMatchObject({ code: "StageCancelled", message: "stage corpus: stopped on request" });
   expect(await runCorpus(store, recipe)).toMatchObject({ cached: false, summary: { documents: 304 } });
 });

@@ -181,7 +181,7 @@ test("progress counts documents, and a request to stop is honoured", async () =>
   await runTokenize(store, { vocabSize: 302 }, { documents }, {}, { onProgress: ({ step, totalSteps, unit, note }) => lines.push(`${step}/${totalSteps} ${unit} ${note ?? ""}`) });
   expect(lines).toEqual([`0/${rows.length} documents tokenizer`, ...[0, 64, 128, 192, 256].map((step) => `${step}/${rows.length} documents `)]);
   const controller = new AbortController();
-  const stopped = runTokenize(store, { vocabSize: 301 }, { documents }, {}, { signal: controller.signal, onProgress: ({ step }) => step === 128 && controller.abort() });
+  const stopped = runTokenize(store, { vocabSize: 301 }, { documents }, {}, { signal: controller.signal, onProgress: ({ step }) => void (step === 128 && setImmediate(() => controller.abort())) });
   await expect(stopped).rejects.toMatchObject({ code: "StageCancelled", message: "stage tokenize: stopped on request" });
   expect((await runTokenize(store, { vocabSize: 301 }, { documents })).cached).toBe(false);
 });
