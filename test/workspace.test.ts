@@ -1,6 +1,6 @@
 // What holds of every package, and of the workspace as a whole.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { loadRegistry, planPipeline, readPipeline } from "@diffucoder/orchestrator";
@@ -49,18 +49,11 @@ beforeAll(() => {
   expect(runNx("show", "projects").status).toBe(0);
 }, 60_000);
 
-/** Lints a file that is there only for the moment. */
+/** Lints a text as if it were a file of the package's sources. */
 function lint(folder: string, source: string): string {
-  const place = join(ROOT, "packages", folder, "src", "testing");
-  const isOwn = !existsSync(place);
-  mkdirSync(place, { recursive: true });
-  const file = join(place, "forbidden-import.ts");
-  writeFileSync(file, source);
-  try {
-    return spawnSync(process.execPath, [join(ROOT, "node_modules/eslint/bin/eslint.js"), file], { cwd: ROOT, encoding: "utf8", env: { ...process.env, NX_DAEMON: "false" } }).stdout;
-  } finally {
-    rmSync(isOwn ? place : file, { recursive: true });
-  }
+  const file = join(ROOT, "packages", folder, "src", "an-import.ts");
+  const eslint = join(ROOT, "node_modules/eslint/bin/eslint.js");
+  return spawnSync(process.execPath, [eslint, "--stdin", "--stdin-filename", file], { cwd: ROOT, encoding: "utf8", input: source, env: { ...process.env, NX_DAEMON: "false" } }).stdout;
 }
 
 test.each([

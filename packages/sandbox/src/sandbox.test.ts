@@ -187,7 +187,7 @@ describe("life and death", () => {
   });
 });
 
-const benchmark = join(process.env.DIFFUCODER_BENCHMARK_DATA ?? join(import.meta.dirname, "../../../../shared/data"), "humaneval/HumanEval.jsonl.gz");
+const benchmark = join(process.env.DIFFUCODER_BENCHMARK_DATA ?? "", "humaneval/HumanEval.jsonl.gz");
 
 describe.skipIf(!existsSync(benchmark))("HumanEval", () => {
   it("passes its canonical solutions and fails empty bodies", async () => {
