@@ -1,8 +1,9 @@
 import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { describeBlobStore } from "../test/blob-store-conformance.ts";
 import { canMount, folderWith, smallDisk, temporaryFolder } from "../test/temporary.ts";
+import { traceDisk } from "../test/trace-disk.ts";
 import { FileBlobStore, hashFile, listFolder, syncFile } from "./blob-store.ts";
 import { sha256 } from "./json.ts";
 
@@ -20,6 +21,16 @@ test("a blob is the file <first two digits>/<digest>, and nothing else stays beh
   expect(await store.locate(digest)).toBe(pathIn(root, digest));
   expect((await readdir(root)).sort()).toEqual([digest.slice(0, 2), "incoming"].sort());
   expect(await readdir(join(root, "incoming"))).toEqual([]);
+});
+
+test("a blob is on disk before it has a name, and so is the name before it is told", () => {
+  const root = temporaryFolder();
+  const source = new URL("./blob-store.ts", import.meta.url);
+  const done = traceDisk(`import { FileBlobStore } from "${source}"; await new FileBlobStore("${root}").putBytes(Buffer.from("x"));`);
+  const path = pathIn(root, sha256("x"));
+  const [, temporary] = /^fsync (.*)$/.exec(done[0]!)!;
+  expect(temporary).toMatch(new RegExp(`^${root}/incoming/`));
+  expect(done).toEqual([`fsync ${temporary}`, `rename ${temporary} ${path}`, `fsync ${dirname(path)}`]);
 });
 
 test("bytes that are there are not written again", async () => {

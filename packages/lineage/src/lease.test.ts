@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { mkdir, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
@@ -129,6 +129,12 @@ describe("a lease", () => {
     const before = (await stat(join(folder, "000001"))).mtimeMs;
     await sleep(100);
     expect((await stat(join(folder, "000001"))).mtimeMs).toBe(before);
+  });
+
+  test("does not keep a process from ending", () => {
+    const source = new URL("./lease.ts", import.meta.url);
+    const program = `import { LeaseStore } from "${source}"; await new LeaseStore("${temporaryFolder()}").acquire("key", Date.now);`;
+    execFileSync(process.execPath, ["--input-type=module", "--eval", program], { timeout: 20_000 }); // throws when it is too late
   });
 
   test("never gets a number twice, also when one was finished between another's look and its claim", async () => {

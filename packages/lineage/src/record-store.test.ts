@@ -2,6 +2,7 @@ import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { canMount, folderWith, smallDisk, temporaryFolder } from "../test/temporary.ts";
+import { traceDisk } from "../test/trace-disk.ts";
 import { RecordStore } from "./record-store.ts";
 
 test("a record is written once, as canonical JSON in <folder>/<name>.json", async () => {
@@ -19,6 +20,15 @@ test("of many writers at once exactly one wins, and all read what it wrote", asy
   const results = await Promise.all(Array.from({ length: 20 }, (_, writer) => records.putIfAbsent("key", "name", { writer })));
   expect(results.filter(Boolean)).toHaveLength(1);
   expect(await records.get("key", "name")).toEqual({ writer: results.indexOf(true) });
+});
+
+test("a record is on disk before it has a name, and so is the name before it is told", () => {
+  const root = temporaryFolder();
+  const source = new URL("./record-store.ts", import.meta.url);
+  const done = traceDisk(`import { RecordStore } from "${source}"; await new RecordStore("${root}").putIfAbsent("key", "name", {});`);
+  const [, temporary] = /^fsync (.*)$/.exec(done[0]!)!;
+  expect(temporary).toMatch(new RegExp(`^${root}/key/\\.`));
+  expect(done).toEqual([`fsync ${temporary}`, `link ${temporary} ${root}/key/name.json`, `fsync ${root}/key`]);
 });
 
 test("what is not there is undefined or empty", async () => {

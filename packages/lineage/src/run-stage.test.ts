@@ -159,7 +159,7 @@ describe("a run", () => {
         const { outputs, summary } = await addUp(request, context);
         const folder = join(context.scratchDir, "report");
         await mkdir(folder);
-        return { outputs: { report: { kind: "report", directory: folder, meta: {} }, ...outputs }, summary };
+        return { outputs: { ...outputs, report: { kind: "report", directory: folder, meta: {} } }, summary };
       },
       { outputs: { sums: "documents", report: "report" } },
     );
