@@ -1,96 +1,120 @@
-import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoint.ts";
-import { readSafetensors, writeSafetensors, type NamedTensor } from "./safetensors.ts";
+import { readSafetensors, type NamedTensor } from "./safetensors.ts";
 
 let directory: string;
 const fileOf = async (path: string) => join(directory, path);
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "checkpoint-"));
+  directory = join(await mkdtemp(join(tmpdir(), "checkpoint-")), "new", "folder");
 });
-afterEach(() => rm(directory, { recursive: true }));
+afterEach(() => rm(join(directory, "../.."), { recursive: true }));
 
 const tensor = (...values: number[]): NamedTensor => ({ shape: [values.length], data: Float32Array.from(values) });
-const parameters = new Map([
-  ["b.weight", tensor(1, -2, 3)],
-  ["a.weight", { shape: [2, 1], data: Float32Array.of(0.5, Number.MIN_VALUE) }],
-]);
+const CHECKPOINT: Checkpoint = {
+  config: { hidden_size: 4, nested: { list: [1, null] } },
+  parameters: new Map([
+    ["a.weight", { shape: [2, 1], data: Float32Array.of(0.5, -1) }],
+    ["b.weight", tensor(1, -2, 3)],
+  ]),
+  tokenizerJson: '{ "as": "it is" }',
+  optimizer: {
+    // Names that look like the other moment's.
+    first: new Map([["second.weight", tensor(4)], ["first.weight", tensor(5, 6)]]),
+    second: new Map([["second.weight", tensor(7)], ["w", tensor()]]),
+  },
+  trainerState: { step: 3, random: [1, 2] },
+  metrics: [
+    { stage: "pretraining", step: 1, loss: 2.5 },
+    { stage: "annealing", step: 3, loss: 2.25 },
+  ],
+};
 
-describe("safetensors", () => {
-  it("have the published layout: u64 header length, JSON padded to 8, data in name order", async () => {
-    const path = join(directory, "x.safetensors");
-    await writeSafetensors(path, parameters);
-    const bytes = await readFile(path);
-    const headerBytes = Number(bytes.readBigUInt64LE());
-    expect(headerBytes % 8).toBe(0);
-    expect(JSON.parse(bytes.subarray(8, 8 + headerBytes).toString())).toEqual({
-      __metadata__: { format: "pt" },
-      "a.weight": { dtype: "F32", shape: [2, 1], data_offsets: [0, 8] },
-      "b.weight": { dtype: "F32", shape: [3], data_offsets: [8, 20] },
-    });
-    expect(await readSafetensors(path)).toEqual(new Map([...parameters].sort()));
-  });
-
-  it("widen half precision", async () => {
-    const path = join(directory, "half.safetensors");
-    const header = JSON.stringify({
-      bf: { dtype: "BF16", shape: [2], data_offsets: [0, 4] },
-      h: { dtype: "F16", shape: [5], data_offsets: [4, 14] },
-    });
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(header.length));
-    const halves = Uint16Array.of(0x3f80, 0xc000, 0x3c00, 0xc000, 0x0001, 0x7c00, 0x7e00);
-    await writeFile(path, Buffer.concat([length, Buffer.from(header), Buffer.from(halves.buffer)]));
-    const tensors = await readSafetensors(path);
-    expect([...tensors.get("bf")!.data]).toEqual([1, -2]);
-    expect([...tensors.get("h")!.data]).toEqual([1, -2, 2 ** -24, Infinity, NaN]);
-  });
-
-  it.each([
-    ["a truncated file", async (path: string, size: number) => truncate(path, size - 1), /tensor b.weight: expected bytes up to/],
-    ["a file without a header", async (path: string) => truncate(path, 4), /expected at least 8 bytes, found 4/],
-    ["a header longer than the file", async (path: string) => truncate(path, 20), /expected a header of/],
-    ["a header that is not JSON", async (path: string) => patch(path, '{"__meta', "xxxxxxxx"), /expected a JSON header/],
-    ["an unknown dtype", async (path: string) => patch(path, "F32", "I32"), /expected dtype F32, BF16 or F16, found I32/],
-    ["a shape that does not fit", async (path: string) => patch(path, "[2,1]", "[2,2]"), /tensor a.weight: expected 16 bytes/],
-  ])("refuse %s", async (_, damage, message) => {
-    const path = join(directory, "x.safetensors");
-    await writeSafetensors(path, parameters);
-    await damage(path, (await readFile(path)).length);
-    await expect(readSafetensors(path)).rejects.toThrow(message);
-    await expect(readSafetensors(path)).rejects.toMatchObject({ code: "SafetensorsCorrupt", details: { file: path } });
-  });
+test("a checkpoint comes back with its optimizer when that is asked for", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  expect(await loadCheckpoint(fileOf, true)).toEqual(CHECKPOINT);
 });
 
-describe("checkpoint", () => {
-  const checkpoint: Checkpoint = {
-    config: { hidden_size: 4 },
-    parameters,
-    tokenizerJson: "{}",
-    optimizer: { first: parameters, second: new Map([["b.weight", tensor(9)]]) },
-    trainerState: { step: 3 },
-    metrics: [{ stage: "pretraining", step: 1, loss: 2.5 }],
-  };
-
-  it("comes back with and without its optimizer", async () => {
-    await saveCheckpoint(directory, checkpoint);
-    const whole = await loadCheckpoint(fileOf, true);
-    expect(whole.optimizer!.first).toEqual(new Map([...parameters].sort()));
-    expect(whole.optimizer!.second).toEqual(checkpoint.optimizer!.second);
-    expect({ ...(await loadCheckpoint(fileOf)), parameters }).toEqual({ ...checkpoint, optimizer: undefined });
-  });
-
-  it("names a broken file and line", async () => {
-    await saveCheckpoint(directory, checkpoint);
-    await writeFile(join(directory, "metrics.jsonl"), '{"stage":"a","step":1}\n{"stage":"a"}\n');
-    await expect(loadCheckpoint(fileOf)).rejects.toThrow(/metrics\.jsonl:2: expected/);
-    await writeFile(join(directory, "trainer_state.json"), "{");
-    await expect(loadCheckpoint(fileOf)).rejects.toMatchObject({ code: "CheckpointCorrupt" });
-  });
+test("a checkpoint comes back without its optimizer otherwise, also where there is none", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await unlink(join(directory, "optimizer.safetensors"));
+  expect(await loadCheckpoint(fileOf)).toEqual({ ...CHECKPOINT, optimizer: undefined });
+  await expect(loadCheckpoint(fileOf, true)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
-async function patch(path: string, from: string, to: string): Promise<void> {
-  await writeFile(path, (await readFile(path, "latin1")).replace(from, to), "latin1");
-}
+test("it has the Hugging Face layout, and files for what training needs to go on", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  expect((await readdir(directory)).sort()).toEqual([
+    "config.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "optimizer.safetensors",
+    "tokenizer.json",
+    "trainer_state.json",
+  ]);
+  const text = (path: string) => readFile(join(directory, path), "utf8");
+  expect(await text("config.json")).toBe(`${JSON.stringify(CHECKPOINT.config, null, 2)}\n`);
+  expect(await text("trainer_state.json")).toBe(`${JSON.stringify(CHECKPOINT.trainerState, null, 2)}\n`);
+  expect(await text("tokenizer.json")).toBe(CHECKPOINT.tokenizerJson);
+  expect(await text("metrics.jsonl")).toBe('{"stage":"pretraining","step":1,"loss":2.5}\n{"stage":"annealing","step":3,"loss":2.25}\n');
+  expect(await readSafetensors(join(directory, "model.safetensors"))).toEqual(CHECKPOINT.parameters);
+  expect([...(await readSafetensors(join(directory, "optimizer.safetensors"))).keys()]).toEqual([
+    "first.first.weight",
+    "first.second.weight",
+    "second.second.weight",
+    "second.w",
+  ]);
+});
+
+test("one without an optimizer has no file for it", async () => {
+  await saveCheckpoint(directory, { ...CHECKPOINT, optimizer: undefined });
+  expect(await readdir(directory)).not.toContain("optimizer.safetensors");
+});
+
+test("equal checkpoints give equal files", async () => {
+  const bytes = async () => Promise.all((await readdir(directory)).sort().map((path) => readFile(join(directory, path))));
+  await saveCheckpoint(directory, CHECKPOINT);
+  const first = await bytes();
+  await saveCheckpoint(directory, { ...CHECKPOINT, parameters: new Map([...CHECKPOINT.parameters].reverse()) });
+  expect(await bytes()).toEqual(first);
+});
+
+test.each([
+  ["config.json", "{", /expected a JSON object, found Expected property name/],
+  ["trainer_state.json", "[1]", /expected a JSON object, found ✖ Invalid input: expected record, received array/],
+  ["trainer_state.json", "null", /expected a JSON object, found ✖ Invalid input: expected record, received null/],
+])("a broken %s (%s) is CheckpointCorrupt, naming the file", async (path, content, message) => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await writeFile(join(directory, path), content);
+  const loading = loadCheckpoint(fileOf);
+  await expect(loading).rejects.toMatchObject({ code: "CheckpointCorrupt", retryable: false, details: { file: join(directory, path) } });
+  await expect(loading).rejects.toThrow(message);
+  await expect(loading).rejects.toThrow(/^.*: .*\. Use another checkpoint$/s);
+});
+
+test.each([
+  ["metrics.jsonl", '{"stage":"a","step":1}\n{"stage":"a"}\n', { code: "MetricsCorrupt" }, /metrics\.jsonl:2: expected/],
+  ["model.safetensors", "short", { code: "SafetensorsCorrupt" }, /model\.safetensors: expected at least 8 bytes, found 5/],
+  ["optimizer.safetensors", "short", { code: "SafetensorsCorrupt" }, /optimizer\.safetensors: expected at least 8 bytes/],
+])("a broken %s is named", async (path, content, error, message) => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await writeFile(join(directory, path), content);
+  const loading = loadCheckpoint(fileOf, true);
+  await expect(loading).rejects.toMatchObject(error);
+  await expect(loading).rejects.toThrow(message);
+});
+
+test.each(["config.json", "tokenizer.json", "trainer_state.json", "metrics.jsonl", "model.safetensors"])("a missing %s is the error of the disk or store", async (path) => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await unlink(join(directory, path));
+  await expect(loadCheckpoint(fileOf)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("files may lie anywhere", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await writeFile(join(directory, "elsewhere"), "another tokenizer");
+  const loaded = await loadCheckpoint(async (path) => join(directory, path === "tokenizer.json" ? "elsewhere" : path));
+  expect(loaded.tokenizerJson).toBe("another tokenizer");
+});

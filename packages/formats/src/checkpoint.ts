@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { FormatError } from "./errors.ts";
 import { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
 import { readSafetensors, writeSafetensors, type NamedTensor } from "./safetensors.ts";
@@ -39,10 +40,11 @@ export async function loadCheckpoint(fileOf: (path: string) => Promise<string>, 
   const text = async (path: string) => readFile(await fileOf(path), "utf8");
   const json = async (path: string): Promise<Record<string, unknown>> => {
     try {
-      return JSON.parse(await text(path)) as Record<string, unknown>;
+      return objectSchema.parse(JSON.parse(await text(path)));
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new FormatError("CheckpointCorrupt", await fileOf(path), `expected JSON, found ${error.message}`, "Use another checkpoint");
+      if (!(error instanceof SyntaxError) && !(error instanceof z.ZodError)) throw error;
+      const found = error instanceof SyntaxError ? error.message : z.prettifyError(error);
+      throw new FormatError("CheckpointCorrupt", await fileOf(path), `expected a JSON object, found ${found}`, "Use another checkpoint");
     }
   };
   const metricsPath = await fileOf("metrics.jsonl");
@@ -55,6 +57,8 @@ export async function loadCheckpoint(fileOf: (path: string) => Promise<string>, 
     optimizer: withOptimizer ? splitMoments(await readSafetensors(await fileOf("optimizer.safetensors"))) : undefined,
   };
 }
+
+const objectSchema = z.record(z.string(), z.unknown());
 
 function prefixed(prefix: string, tensors: ReadonlyMap<string, NamedTensor>): [string, NamedTensor][] {
   return [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor]);

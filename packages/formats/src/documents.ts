@@ -1,31 +1,33 @@
 import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import parquet from "parquetjs";
+import { z } from "zod";
 import { FormatError } from "./errors.ts";
 
-export type Split = "train" | "validation";
+const rowSchema = z.strictObject({
+  /** First 128 bits of the text's sha256, in hexadecimal. */
+  docId: z.string(),
+  /** Name of the data card it came by. */
+  source: z.string(),
+  /** Path within the source. */
+  path: z.string(),
+  language: z.string(),
+  /** SPDX expression. */
+  license: z.string(),
+  split: z.enum(["train", "validation"]),
+  text: z.string(),
+});
 
 /** One document of a corpus. */
-export interface DocumentRow {
-  /** First 128 bits of the text's sha256, in hexadecimal. */
-  readonly docId: string;
-  /** Name of the data card it came by. */
-  readonly source: string;
-  /** Path within the source. */
-  readonly path: string;
-  readonly language: string;
-  /** SPDX expression. */
-  readonly license: string;
-  readonly split: Split;
-  readonly text: string;
-}
+export type DocumentRow = Readonly<z.infer<typeof rowSchema>>;
+
+export type Split = DocumentRow["split"];
 
 export const DOCUMENTS_FILE = "documents.parquet";
 
 const schema = new parquet.ParquetSchema(
-  Object.fromEntries(
-    ["docId", "source", "path", "language", "license", "split", "text"].map((name) => [name, { type: "UTF8", compression: "GZIP" }]),
-  ) as ConstructorParameters<typeof parquet.ParquetSchema>[0],
+  Object.fromEntries(Object.keys(rowSchema.shape).map((name) => [name, { type: "UTF8", compression: "GZIP" }])) as ConstructorParameters<typeof parquet.ParquetSchema>[0],
 );
 
 export function docIdOf(text: string): string {
@@ -34,6 +36,7 @@ export function docIdOf(text: string): string {
 
 /** Writes rows in the order given, as one Parquet file; equal rows give equal bytes. */
 export async function writeDocuments(directory: string, rows: Iterable<DocumentRow>): Promise<void> {
+  await mkdir(directory, { recursive: true });
   const writer = await parquet.ParquetWriter.openFile(schema, join(directory, DOCUMENTS_FILE));
   writer.setRowGroupSize(ROW_GROUP);
   for (const row of rows) await writer.appendRow({ ...row });
@@ -43,22 +46,24 @@ export async function writeDocuments(directory: string, rows: Iterable<DocumentR
 /**
  * Reads rows in file order, a row group at a time.
  *
- * @throws FormatError `DocumentsCorrupt`
+ * @throws FormatError `DocumentsCorrupt` naming the file and, where it is one, the row
  */
 export async function* readDocuments(path: string): AsyncGenerator<DocumentRow> {
-  const corrupt = (error: unknown) =>
-    new FormatError("DocumentsCorrupt", path, `expected a Parquet file of documents, found ${String(error)}`, "Run the corpus stage again");
+  const fix = "Run the corpus stage again";
+  const corrupt = (error: unknown) => new FormatError("DocumentsCorrupt", path, `expected a Parquet file of documents, found ${String(error)}`, fix);
   const reader = await parquet.ParquetReader.openFile(path).catch((error: unknown) => {
     throw corrupt(error);
   });
   try {
     const cursor = reader.getCursor();
-    for (;;) {
-      const row = (await cursor.next().catch((error: unknown) => {
+    for (let number = 1; ; number++) {
+      const row: unknown = await cursor.next().catch((error: unknown) => {
         throw corrupt(error);
-      })) as DocumentRow | null;
+      });
       if (row === null) return;
-      yield { ...row };
+      const parsed = rowSchema.safeParse({ ...row });
+      if (!parsed.success) throw new FormatError("DocumentsCorrupt", path, `row ${number}: expected a document, found\n${z.prettifyError(parsed.error)}`, fix);
+      yield parsed.data;
     }
   } finally {
     await reader.close();

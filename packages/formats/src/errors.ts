@@ -7,4 +7,4 @@ export class FormatError extends StageError {
   }
 }
 
-export type FormatErrorCode = "DocumentsCorrupt" | "ShardCorrupt" | "SafetensorsCorrupt" | "TensorMissing" | "CheckpointCorrupt" | "MetricsCorrupt";
+export type FormatErrorCode = "DocumentsCorrupt" | "ShardCorrupt" | "SafetensorsCorrupt" | "CheckpointCorrupt" | "MetricsCorrupt";

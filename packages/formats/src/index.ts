@@ -9,6 +9,7 @@ export {
   merkleRoot,
   openShards,
   writeShards,
+  type OpenShardsOptions,
   type ShardManifest,
   type TokenDocument,
   type WriteShardsOptions,

@@ -18,7 +18,9 @@ export function parseMetrics(text: string, file: string): MetricsLine[] {
     .filter(({ line }) => line !== "")
     .map(({ line, number }) => {
       try {
-        return metricsLine.parse(JSON.parse(line));
+        const value: unknown = JSON.parse(line);
+        metricsLine.parse(value);
+        return value as MetricsLine; // not the schema's copy, whose keys are in another order: written again, it is the same line
       } catch {
         throw new FormatError("MetricsCorrupt", `${file}:${number}`, `expected {"stage", "step", figures}, found ${line.slice(0, 80)}`, "Delete the line");
       }

@@ -1,4 +1,5 @@
 import { open, writeFile } from "node:fs/promises";
+import { z } from "zod";
 import { FormatError } from "./errors.ts";
 
 /** A named array as training sees it: row-major float32. */
@@ -7,25 +8,31 @@ export interface NamedTensor {
   readonly data: Float32Array;
 }
 
-interface Entry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [begin: number, end: number];
-}
+const size = z.int().nonnegative();
+const entrySchema = z.object({ dtype: z.string(), shape: z.array(size), data_offsets: z.tuple([size, size]) });
+const headerSchema = z.object({ __metadata__: z.record(z.string(), z.string()).optional() }).catchall(entrySchema);
 
-/** Writes tensors as float32, sorted by name; equal tensors give equal bytes. */
+type Entry = z.infer<typeof entrySchema>;
+
+/**
+ * Writes tensors as float32, sorted by name; equal tensors give equal bytes.
+ *
+ * @throws RangeError naming the tensor whose shape does not fit its values
+ */
 export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, NamedTensor>): Promise<void> {
   const names = [...tensors.keys()].sort();
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   let offset = 0;
   for (const name of names) {
     const { shape, data } = tensors.get(name)!;
+    const expected = volume(shape);
+    if (data.length !== expected) throw new RangeError(`tensor ${name}: expected ${expected} values for shape [${shape.join()}], found ${data.length}`);
     header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
   const text = JSON.stringify(header);
   // Padded with spaces so that the data begins at a multiple of 8.
-  const json = Buffer.from(text.padEnd(Math.ceil(Buffer.byteLength(text) / 8) * 8));
+  const json = Buffer.from(text + " ".repeat(-Buffer.byteLength(text) & 7));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(json.length));
   const payload = names.map((name) => {
@@ -36,7 +43,8 @@ export async function writeSafetensors(path: string, tensors: ReadonlyMap<string
 }
 
 /**
- * Reads all tensors, widening BF16 and F16 to float32.
+ * Reads all tensors, widening BF16 and F16 to float32. As the published format demands, the tensors must fill the file
+ * without gap or overlap.
  *
  * @throws FormatError `SafetensorsCorrupt` naming the file and the tensor
  */
@@ -44,20 +52,26 @@ export async function readSafetensors(path: string): Promise<Map<string, NamedTe
   const corrupt = (problem: string) => new FormatError("SafetensorsCorrupt", path, problem, "Fetch or build the checkpoint again");
   const handle = await open(path, "r");
   try {
-    const { size } = await handle.stat();
-    if (size < 8) throw corrupt(`expected at least 8 bytes, found ${size}`);
+    const { size: fileBytes } = await handle.stat();
+    if (fileBytes < 8) throw corrupt(`expected at least 8 bytes, found ${fileBytes}`);
     const headerBytes = Number((await readExactly(handle, 0, 8)).readBigUInt64LE());
-    if (headerBytes > size - 8) throw corrupt(`expected a header of ${headerBytes} bytes, found a file of ${size}`);
+    if (headerBytes > fileBytes - 8) throw corrupt(`expected a header of ${headerBytes} bytes, found a file of ${fileBytes}`);
     const entries = parseHeader((await readExactly(handle, 8, headerBytes)).toString("utf8"), corrupt);
+    const start = 8 + headerBytes;
+    let position = 0;
+    for (const [name, { dtype, shape, data_offsets: [begin, end] }] of [...entries].sort(byPlace)) {
+      const width = WIDTHS[dtype];
+      if (width === undefined) throw corrupt(`tensor ${name}: expected dtype F32, BF16 or F16, found ${dtype}`);
+      const expected = volume(shape) * width;
+      if (end - begin !== expected) throw corrupt(`tensor ${name}: expected ${expected} bytes for shape [${shape.join()}], found ${end - begin}`);
+      if (begin !== position) throw corrupt(`tensor ${name}: expected bytes from offset ${position}, found from ${begin}`);
+      if (start + end > fileBytes) throw corrupt(`tensor ${name}: expected bytes up to ${start + end}, found a file of ${fileBytes}`);
+      position = end;
+    }
+    if (start + position !== fileBytes) throw corrupt(`expected ${start + position} bytes, found a file of ${fileBytes}`);
     const tensors = new Map<string, NamedTensor>();
-    for (const [name, entry] of entries) {
-      const [begin, end] = entry.data_offsets;
-      const width = WIDTHS[entry.dtype];
-      if (width === undefined) throw corrupt(`tensor ${name}: expected dtype F32, BF16 or F16, found ${entry.dtype}`);
-      const expected = entry.shape.reduce((product, dimension) => product * dimension, 1) * width;
-      if (end - begin !== expected) throw corrupt(`tensor ${name}: expected ${expected} bytes for shape [${entry.shape.join()}], found ${end - begin}`);
-      if (8 + headerBytes + end > size) throw corrupt(`tensor ${name}: expected bytes up to ${8 + headerBytes + end}, found a file of ${size}`);
-      tensors.set(name, { shape: entry.shape, data: widen(await readExactly(handle, 8 + headerBytes + begin, end - begin), entry.dtype) });
+    for (const [name, { dtype, shape, data_offsets: [begin, end] }] of entries) {
+      tensors.set(name, { shape, data: widen(await readExactly(handle, start + begin, end - begin), dtype) });
     }
     return tensors;
   } finally {
@@ -74,14 +88,22 @@ async function readExactly(handle: Awaited<ReturnType<typeof open>>, position: n
 }
 
 function parseHeader(text: string, corrupt: (problem: string) => FormatError): [string, Entry][] {
-  let header: Record<string, Entry>;
+  let header: unknown;
   try {
-    header = JSON.parse(text) as Record<string, Entry>;
+    header = JSON.parse(text);
   } catch {
     throw corrupt("expected a JSON header, found something else");
   }
-  return Object.entries(header).filter(([name]) => name !== "__metadata__");
+  const parsed = headerSchema.safeParse(header);
+  if (!parsed.success) throw corrupt(`expected a header of tensors, found\n${z.prettifyError(parsed.error)}`);
+  const { __metadata__, ...tensors } = parsed.data;
+  return Object.entries(tensors);
 }
+
+const volume = (shape: readonly number[]): number => shape.reduce((product, dimension) => product * dimension, 1);
+
+/** Empty tensors come before the one that begins at the same place. */
+const byPlace = ([, { data_offsets: a }]: [string, Entry], [, { data_offsets: b }]: [string, Entry]): number => a[0] - b[0] || a[1] - b[1];
 
 function widen(bytes: Buffer, dtype: string): Float32Array {
   if (dtype === "F32") return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);

@@ -38,18 +38,24 @@ const shardEntry = z.strictObject({
   tokens: z.int(),
 });
 
-const manifestSchema = z.strictObject({
-  version: z.literal(1),
-  /** Merkle root over the shards' digests. */
-  root: z.string(),
-  vocabSize: z.int(),
-  tokenizerSha256: z.string(),
-  documents: z.int(),
-  tokens: z.int(),
-  shards: z.array(shardEntry),
-});
+const manifestSchema = z
+  .strictObject({
+    version: z.literal(1),
+    /** Merkle root over the shards' digests. */
+    root: z.string(),
+    vocabSize: z.int(),
+    tokenizerSha256: z.string(),
+    documents: z.int(),
+    tokens: z.int(),
+    shards: z.array(shardEntry),
+  })
+  .refine(({ documents, shards }) => documents === sum(shards, "documents"), { path: ["documents"], message: "expected the sum over shards" })
+  .refine(({ tokens, shards }) => tokens === sum(shards, "tokens"), { path: ["tokens"], message: "expected the sum over shards" });
 
 export type ShardManifest = z.infer<typeof manifestSchema>;
+
+const sum = (shards: readonly z.infer<typeof shardEntry>[], count: "documents" | "tokens"): number =>
+  shards.reduce((total, shard) => total + shard[count], 0);
 
 export interface WriteShardsOptions {
   readonly vocabSize: number;
@@ -72,6 +78,8 @@ const schema = new Schema([
 /**
  * Writes documents, in the order given, as uncompressed Arrow IPC files and a manifest.
  * Equal documents and options give equal bytes.
+ *
+ * @throws RangeError when a document's id is not 128 bits in hexadecimal
  */
 export async function writeShards(
   directory: string,
@@ -90,6 +98,7 @@ export async function writeShards(
     pendingTokens = 0;
   };
   for (const document of documents) {
+    if (!/^[0-9a-f]{32}$/.test(document.docId)) throw new RangeError(`docId: expected 32 hexadecimal digits, found ${document.docId}`);
     pending.push(document);
     pendingTokens += document.tokens.length;
     if (pendingTokens >= tokensPerShard) await flush();
@@ -100,8 +109,8 @@ export async function writeShards(
     root: merkleRoot(shards.map((shard) => shard.sha256)),
     vocabSize: options.vocabSize,
     tokenizerSha256: options.tokenizerSha256,
-    documents: shards.reduce((sum, shard) => sum + shard.documents, 0),
-    tokens: shards.reduce((sum, shard) => sum + shard.tokens, 0),
+    documents: sum(shards, "documents"),
+    tokens: sum(shards, "tokens"),
     shards,
   };
   await writeFile(join(directory, SHARD_MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -184,28 +193,47 @@ export function merkleRoot(leaves: readonly string[]): string {
  * Opens a set of shards. Files are asked for by their manifest path, so they may lie anywhere.
  *
  * @param fileOf absolute path of a file of the set
- * @param verify also re-hash every shard (sizes are always checked)
  * @throws FormatError `ShardCorrupt` naming the file
  */
-export async function openShards(fileOf: (path: string) => Promise<string>, options: { readonly verify?: boolean } = {}): Promise<ShardSet> {
+export async function openShards(fileOf: (path: string) => Promise<string>, options: OpenShardsOptions = {}): Promise<ShardSet> {
   const manifestPath = await fileOf(SHARD_MANIFEST);
-  const parsed = manifestSchema.safeParse(JSON.parse(await readFile(manifestPath, "utf8")));
-  if (!parsed.success) throw new FormatError("ShardCorrupt", manifestPath, z.prettifyError(parsed.error), REBUILD);
-  const manifest = parsed.data;
+  const manifest = parseManifest(await readFile(manifestPath, "utf8"), manifestPath);
   const root = merkleRoot(manifest.shards.map((shard) => shard.sha256));
   if (root !== manifest.root) throw new FormatError("ShardCorrupt", manifestPath, `expected Merkle root ${manifest.root}, found ${root}`, REBUILD);
-  const files: FileHandle[] = [];
+  const files: ShardFile[] = [];
   try {
     for (const shard of manifest.shards) {
       const path = await fileOf(shard.path);
       const handle = await open(path, "r");
-      files.push(handle);
+      files.push({ handle, path, shard });
       await checkShard(handle, path, shard, options.verify === true);
     }
-    return await ShardSet.create(manifest, files);
+    return await ShardSet.create(manifest, files, options.cachedTokens);
   } catch (error) {
-    await Promise.all(files.map((file) => file.close()));
+    await Promise.all(files.map(({ handle }) => handle.close()));
     throw error;
+  }
+}
+
+export interface OpenShardsOptions {
+  /** Also re-hash every shard; sizes and counts are always checked. */
+  readonly verify?: boolean;
+  /** How many tokens stay in memory; 64 MiB of them when nothing is said. */
+  readonly cachedTokens?: number;
+}
+
+interface ShardFile {
+  readonly handle: FileHandle;
+  readonly path: string;
+  readonly shard: ShardManifest["shards"][number];
+}
+
+function parseManifest(text: string, path: string): ShardManifest {
+  try {
+    return manifestSchema.parse(JSON.parse(text));
+  } catch (error) {
+    const problem = error instanceof z.ZodError ? z.prettifyError(error) : `expected JSON, found ${(error as SyntaxError).message}`;
+    throw new FormatError("ShardCorrupt", path, problem, REBUILD);
   }
 }
 
@@ -223,9 +251,11 @@ async function checkShard(handle: FileHandle, path: string, shard: ShardManifest
 
 /** One record batch of one shard; `index` counts within the shard. */
 interface Batch {
+  readonly path: string;
   readonly reader: AsyncRecordBatchFileReader;
   readonly index: number;
   readonly firstToken: number;
+  readonly tokens: number;
 }
 
 /** The documents of a shard set as one stream of tokens, read a record batch at a time. */
@@ -239,30 +269,34 @@ export class ShardSet {
   readonly #batches: readonly Batch[];
   /** Least recently used first. */
   readonly #cache = new Map<Batch, Uint32Array>();
+  readonly #cachedTokensLimit: number;
   #cachedTokens = 0;
   #reading: Promise<unknown> = Promise.resolve();
 
-  private constructor(manifest: ShardManifest, files: readonly FileHandle[], batches: readonly Batch[], index: DocumentIndex) {
+  private constructor(manifest: ShardManifest, files: readonly FileHandle[], batches: readonly Batch[], index: DocumentIndex, cachedTokens: number) {
     this.manifest = manifest;
     this.#files = files;
+    this.#cachedTokensLimit = cachedTokens;
     this.#batches = batches;
-    this.documentOffsets = index.offsets;
+    this.documentOffsets = Float64Array.from(index.offsets);
     this.docIds = index.docIds;
     this.sources = index.sources;
   }
 
-  static async create(manifest: ShardManifest, files: readonly FileHandle[]): Promise<ShardSet> {
+  static async create(manifest: ShardManifest, files: readonly ShardFile[], cachedTokens = CACHED_TOKENS): Promise<ShardSet> {
     const batches: Batch[] = [];
-    const index: DocumentIndex = { offsets: new Float64Array(manifest.documents + 1), docIds: [], sources: [] };
-    for (const file of files) {
-      const reader = (await RecordBatchReader.from(file)) as AsyncRecordBatchFileReader;
-      await reader.open({ autoDestroy: false });
-      for (let i = 0; i < reader.numRecordBatches; i++) {
-        batches.push({ reader, index: i, firstToken: index.offsets[index.docIds.length]! });
-        indexBatch(index, (await reader.readRecordBatch(i))!);
-      }
+    const index: DocumentIndex = { offsets: [0], docIds: [], sources: [] };
+    for (const { handle, path, shard } of files) {
+      const before = index.docIds.length;
+      batches.push(...(await indexShard(handle, path, index).catch(notTokens(path))));
+      const documents = index.docIds.length - before;
+      const tokens = index.offsets.at(-1)! - index.offsets[before]!;
+      if (documents === shard.documents && tokens === shard.tokens) continue;
+      const problem = `expected ${shard.documents} documents of ${shard.tokens} tokens, found ${documents} of ${tokens}`;
+      throw new FormatError("ShardCorrupt", path, problem, REBUILD);
     }
-    return new ShardSet(manifest, files, batches, index);
+    const handles = files.map(({ handle }) => handle);
+    return new ShardSet(manifest, handles, batches, index, cachedTokens);
   }
 
   get tokenCount(): number {
@@ -273,8 +307,13 @@ export class ShardSet {
     return this.manifest.documents;
   }
 
-  /** Tokens [start, start + length) of the stream. */
+  /**
+   * Tokens [start, start + length) of the stream.
+   *
+   * @throws RangeError when they are not all there
+   */
   async readTokens(start: number, length: number): Promise<Uint32Array> {
+    this.#checkRange(start, length);
     const tokens = new Uint32Array(length);
     let copied = 0;
     while (copied < length) {
@@ -283,17 +322,27 @@ export class ShardSet {
       const values = await this.#tokensOf(batch);
       const from = position - batch.firstToken;
       const part = values.subarray(from, Math.min(values.length, from + length - copied));
-      if (part.length === 0) throw new RangeError(`tokens: expected a range within ${this.tokenCount}, found [${start}, ${start + length})`);
       tokens.set(part, copied);
       copied += part.length;
     }
     return tokens;
   }
 
-  /** Indices of the documents that tokens [start, start + length) touch. */
+  /**
+   * Indices of the documents that tokens [start, start + length) touch, at least one token.
+   *
+   * @throws RangeError when they are not all there
+   */
   documentsIn(start: number, length: number): { first: number; last: number } {
+    this.#checkRange(start, length);
+    if (length === 0) throw new RangeError("tokens: expected at least one, found none");
     const find = (token: number) => lastAtOrBefore(this.documentCount, (i) => this.documentOffsets[i]!, token);
     return { first: find(start), last: find(start + length - 1) };
+  }
+
+  #checkRange(start: number, length: number): void {
+    if (start >= 0 && length >= 0 && start + length <= this.tokenCount) return;
+    throw new RangeError(`tokens: expected a range within [0, ${this.tokenCount}), found [${start}, ${start + length})`);
   }
 
   async close(): Promise<void> {
@@ -308,11 +357,11 @@ export class ShardSet {
   }
 
   async #load(batch: Batch): Promise<Uint32Array> {
-    const tokens = this.#cache.get(batch) ?? tokenValues((await batch.reader.readRecordBatch(batch.index))!);
+    const tokens = this.#cache.get(batch) ?? (await readTokenValues(batch));
     if (!this.#cache.delete(batch)) this.#cachedTokens += tokens.length;
     this.#cache.set(batch, tokens);
     for (const [oldest, { length }] of this.#cache) {
-      if (this.#cachedTokens <= CACHED_TOKENS || oldest === batch) break;
+      if (this.#cachedTokens <= this.#cachedTokensLimit || oldest === batch) break;
       this.#cache.delete(oldest);
       this.#cachedTokens -= length;
     }
@@ -320,13 +369,44 @@ export class ShardSet {
   }
 }
 
-/** Random access rereads record batches; 64 MiB of them stay in memory. */
+/** Random access rereads record batches. */
 const CACHED_TOKENS = 1 << 24;
 
 interface DocumentIndex {
-  readonly offsets: Float64Array;
+  /** As `ShardSet.documentOffsets`, up to the documents read so far. */
+  readonly offsets: number[];
   readonly docIds: string[];
   readonly sources: string[];
+}
+
+/** Adds a shard's documents to the index; returns its record batches. */
+async function indexShard(handle: FileHandle, path: string, index: DocumentIndex): Promise<Batch[]> {
+  const reader = (await RecordBatchReader.from(handle)) as AsyncRecordBatchFileReader;
+  await reader.open({ autoDestroy: false });
+  const batches: Batch[] = [];
+  for (let i = 0; i < reader.numRecordBatches; i++) {
+    const firstToken = index.offsets.at(-1)!;
+    const batch = (await reader.readRecordBatch(i))!;
+    indexBatch(index, batch);
+    const [counted, tokens] = [index.offsets.at(-1)! - firstToken, tokenValues(batch).length];
+    if (counted !== tokens) throw new RangeError(`n_tokens that add up to ${counted} over ${tokens} tokens`);
+    batches.push({ path, reader, index: i, firstToken, tokens });
+  }
+  return batches;
+}
+
+/** @throws FormatError `ShardCorrupt` when the file is no longer what it was when it was opened */
+async function readTokenValues({ path, reader, index, tokens }: Batch): Promise<Uint32Array> {
+  const batch = await reader.readRecordBatch(index).catch(notTokens(path));
+  const values = batch === null ? new Uint32Array(0) : tokenValues(batch);
+  if (values.length === tokens) return values;
+  throw new FormatError("ShardCorrupt", path, `record batch ${index}: expected ${tokens} tokens, found ${values.length}`, REBUILD);
+}
+
+function notTokens(path: string): (error: unknown) => never {
+  return (error) => {
+    throw new FormatError("ShardCorrupt", path, `expected an Arrow file of token documents, found ${String(error)}`, REBUILD);
+  };
 }
 
 function tokenValues(batch: RecordBatch): Uint32Array {
@@ -337,7 +417,7 @@ function tokenValues(batch: RecordBatch): Uint32Array {
 function indexBatch({ offsets, docIds, sources }: DocumentIndex, batch: RecordBatch): void {
   const [, ids, sourceColumn, , counts] = batch.schema.names.map((_, i) => batch.getChildAt(i)!);
   for (let row = 0; row < batch.numRows; row++) {
-    offsets[docIds.length + 1] = offsets[docIds.length]! + (counts!.get(row) as number);
+    offsets.push(offsets.at(-1)! + (counts!.get(row) as number));
     docIds.push(Buffer.from(ids!.get(row) as Uint8Array).toString("hex"));
     sources.push(sourceColumn!.get(row) as string);
   }

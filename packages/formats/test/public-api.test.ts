@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import * as formats from "../src/index.ts";
+
+test("the package offers these names; removing one is a major version", () => {
+  expect(Object.keys(formats).sort()).toEqual([
+    "DOCUMENTS_FILE",
+    "FormatError",
+    "SHARD_MANIFEST",
+    "ShardSet",
+    "docIdOf",
+    "formatMetrics",
+    "loadCheckpoint",
+    "merkleRoot",
+    "openShards",
+    "parseMetrics",
+    "readDocuments",
+    "readSafetensors",
+    "saveCheckpoint",
+    "writeDocuments",
+    "writeSafetensors",
+    "writeShards",
+  ]);
+});
+
+test("the files of artifacts keep their names", () => {
+  expect([formats.DOCUMENTS_FILE, formats.SHARD_MANIFEST]).toEqual(["documents.parquet", "manifest.json"]);
+});
