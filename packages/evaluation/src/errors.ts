@@ -12,6 +12,19 @@ export class UnscoredAnswers extends StageError {
   }
 }
 
+/** A held-out task does not fit the canvas that the recipe asks for. */
+export class PromptTooLong extends StageError {
+  constructor(task: string, found: number, canvasLength: number) {
+    super({
+      code: "PromptTooLong",
+      message: `task ${task}: expected a prompt of at most ${canvasLength - 1} tokens on a canvas of ${canvasLength}, found ${found}. Raise decoding.canvasLength.`,
+      retryable: false,
+      details: { task, found, canvasLength },
+    });
+  }
+}
+
+/** The benchmark file is not there, or not the one that the recipe pins. */
 export class BenchmarkMissing extends StageError {
   constructor(path: string, found: string) {
     super({ code: "BenchmarkMissing", message: `benchmark ${path}: expected the file that the recipe pins, found ${found}. Correct humaneval.path or .sha256.`, retryable: false, details: { path, found } });

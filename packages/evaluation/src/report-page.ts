@@ -13,6 +13,7 @@ export function renderReportPage(report: EvaluationReport): string {
 ${report.samples.perTask} samples a task at temperature ${report.samples.temperature}.
 Intervals are 95 % bootstrap intervals over tasks.</p>
 ${scores(report)}
+${humanEval(report)}
 ${training(report)}
 ${verdicts(report)}
 </html>
@@ -42,6 +43,18 @@ function describeDifference({ mean, interval: [lower, upper] }: Estimate): strin
 
 const points = (share: number): string => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} points`;
 
+function humanEval(report: EvaluationReport): string {
+  const rows = report.checkpoints.flatMap(({ role, humaneval }) =>
+    humaneval === undefined
+      ? []
+      : [`<tr><th scope="row">${escape(role)}</th><td>${withInterval(humaneval.passAt1)}</td><td>${humaneval.tasks}</td><td>${counts(humaneval.verdicts)}</td></tr>`],
+  );
+  if (rows.length === 0) return "";
+  return `<h2>HumanEval</h2><div class="scroll"><table>
+<tr><th></th><th>greedy pass@1</th><th>tasks</th><th>verdicts</th></tr>
+${rows.join("\n")}</table></div>`;
+}
+
 function training(report: EvaluationReport): string {
   const rows = report.training.map(
     (stage) => `<tr><th scope="row">${escape(stage.stage)}</th><td>${stage.steps}</td>
@@ -54,12 +67,14 @@ ${rows.join("\n")}</table></div>`;
 }
 
 function verdicts(report: EvaluationReport): string {
-  const rows = report.checkpoints.map(
-    (checkpoint) => `<tr><th scope="row">${escape(checkpoint.role)}</th><td>${Object.entries(checkpoint.verdicts)
-      .map(([status, count]) => `${escape(status)} ${count}`)
-      .join(", ")}</td></tr>`,
-  );
+  const rows = report.checkpoints.map(({ role, verdicts }) => `<tr><th scope="row">${escape(role)}</th><td>${counts(verdicts)}</td></tr>`);
   return `<h2>Verdicts of all samples</h2><div class="scroll"><table>${rows.join("\n")}</table></div>`;
+}
+
+function counts(verdicts: Readonly<Record<string, number>>): string {
+  return Object.entries(verdicts)
+    .map(([status, count]) => `${escape(status)} ${count}`)
+    .join(", ");
 }
 
 function withInterval(score: Estimate): string {

@@ -3,16 +3,17 @@ import { join, resolve } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { engineAssets } from "@diffucoder/engine";
 import { formatMetrics } from "@diffucoder/formats";
-import { StageCancelled, sha256, type JsonObject, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { StageCancelled, sha256, type JsonObject, type StageContext, type StageDefinition, type StageProgress, type StageRequest, type StageResult } from "@diffucoder/lineage";
 import { createSandbox, sandboxAssets } from "@diffucoder/sandbox";
 import { generateTasks, readHumanEval, type CompletionTask } from "@diffucoder/tasks";
 import { bootstrapInterval } from "./bootstrap-interval.ts";
 import { loadEvaluated, type EvaluatedCheckpoint } from "./checkpoint-history.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
 import { BenchmarkMissing } from "./errors.ts";
+import { planEvaluation } from "./plan-evaluation.ts";
 import { renderReportPage } from "./report-page.ts";
 import type { CheckpointScores, Estimate, EvaluationReport } from "./report.ts";
-import { scoreCheckpoint, type SampleLine } from "./score-checkpoint.ts";
+import { scoreCheckpoint, type SampleLine, type ScoringOptions } from "./score-checkpoint.ts";
 
 /** Scores a checkpoint, and the one it began with when given, on tasks that no stage has trained or selected on. */
 export const evaluationStage: StageDefinition<Recipe, Execution> = {
@@ -25,6 +26,7 @@ export const evaluationStage: StageDefinition<Recipe, Execution> = {
   outputs: { report: "report" },
   recipeSchema,
   executionSchema,
+  plan: planEvaluation,
   sources: async ({ humaneval }, baseDirectory) => {
     if (humaneval === undefined) return {};
     await checkBenchmark(humaneval, baseDirectory);
@@ -45,10 +47,8 @@ async function runEvaluation({ recipe, execution, inputs, seed, baseDirectory }:
   const results: Awaited<ReturnType<typeof scoreCheckpoint>>[] = [];
   try {
     for (const [step, { role, evaluated }] of checkpoints.entries()) {
-      await setImmediate(); // lets signals through
-      if (context.signal.aborted) throw new StageCancelled("evaluation");
-      const onPhase = (note: string) => context.report({ step, totalSteps: checkpoints.length, unit: "checkpoints", note: `${role}: ${note}` });
-      results.push(await scoreCheckpoint(evaluated, { role, tasks, humaneval, recipe, seed, dtype: context.numerics.dtype, sandbox, onPhase }));
+      const progress = progressOf(context, { step, totalSteps: checkpoints.length, unit: "checkpoints", note: role });
+      results.push(await scoreCheckpoint(evaluated, { role, tasks, humaneval, recipe, seed, dtype: context.numerics.dtype, sandbox, ...progress }));
     }
   } finally {
     await sandbox.close();
@@ -66,6 +66,29 @@ async function runEvaluation({ recipe, execution, inputs, seed, baseDirectory }:
   const summary = JSON.parse(JSON.stringify(report)) as JsonObject;
   return { outputs: { report: { kind: "report", directory, meta: { checkpoints: checkpoints.map(({ evaluated }) => evaluated.ref.digest) } } }, summary };
 }
+
+/** Reports each phase, and within a long one that it still goes on. */
+function progressOf(context: StageContext, progress: StageProgress & { readonly note: string }): Pick<ScoringOptions, "onPhase" | "onStep"> {
+  let newest = progress;
+  let reportedAt = 0;
+  const report = () => {
+    reportedAt = context.now();
+    context.report(newest);
+  };
+  return {
+    onPhase: async (note) => {
+      await setImmediate(); // lets signals through
+      if (context.signal.aborted) throw new StageCancelled("evaluation");
+      newest = { ...progress, note: `${progress.note}: ${note}` };
+      report();
+    },
+    onStep: () => {
+      if (context.now() - reportedAt >= REPORT_EVERY_MS) report();
+    },
+  };
+}
+
+const REPORT_EVERY_MS = 2000;
 
 async function loadHumanEval({ humaneval }: Recipe, baseDirectory: string): Promise<CompletionTask[]> {
   if (humaneval === undefined) return [];

@@ -12,11 +12,12 @@ import {
   type Score,
 } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { decodeAnswers, type DecodedAnswer } from "./answer.ts";
+import { decodeAnswers, type DecodedAnswer, type DecodingOptions } from "./answer.ts";
 import { bootstrapInterval } from "./bootstrap-interval.ts";
 import type { EvaluatedCheckpoint } from "./checkpoint-history.ts";
 import type { Recipe } from "./config.ts";
-import { UnscoredAnswers } from "./errors.ts";
+import { PromptTooLong } from "./errors.ts";
+import { judge } from "./judge.ts";
 import type { Arness, CheckpointScores, Estimate } from "./report.ts";
 
 /** One line of `samples.jsonl`. */
@@ -40,7 +41,10 @@ export interface ScoringOptions {
   readonly seed: number;
   readonly dtype: "fp32" | "bf16";
   readonly sandbox: Sandbox;
-  readonly onPhase: (note: string) => void;
+  /** Says what comes next; throws when the work is to stop. */
+  readonly onPhase: (note: string) => Promise<void>;
+  /** A sign of life: something small is done. */
+  readonly onStep: () => void;
 }
 
 /** Answers every task greedily and by sampling, and runs all answers. */
@@ -48,11 +52,9 @@ export async function scoreCheckpoint(
   evaluated: EvaluatedCheckpoint,
   options: ScoringOptions,
 ): Promise<{ scores: CheckpointScores; samples: SampleLine[]; sampledRates: number[] }> {
-  const { role, tasks, recipe, seed, onPhase } = options;
-  onPhase("greedy answers");
+  const { role, tasks, recipe, seed } = options;
   const heldOut = await answerTasks(evaluated, options);
-  onPhase("running answers");
-  const lines = await judge(heldOut, options);
+  const lines = await judgeTasks(heldOut, options);
   const greedyLines = lines.filter(({ kind }) => kind === "greedy");
   const passedOf = tasks.map((_, task) => lines.filter((line, i) => line.kind === "sampled" && heldOut[i]!.task === task && line.passed).length);
   const sampledRates = passedOf.map((passed) => passed / recipe.samples.perTask);
@@ -82,21 +84,23 @@ interface TaskAnswer {
   readonly answer: DecodedAnswer;
 }
 
-async function answerTasks({ model, checkpoint }: EvaluatedCheckpoint, { tasks, recipe, seed, dtype, onPhase }: ScoringOptions): Promise<TaskAnswer[]> {
+async function answerTasks({ model, checkpoint }: EvaluatedCheckpoint, { tasks, recipe, seed, dtype, onPhase, onStep }: ScoringOptions): Promise<TaskAnswer[]> {
   const tokenizer = Tokenizer.fromJson(checkpoint.tokenizerJson);
-  const prompts = tasks.map((task) => tokenizer.encode(renderPrompt(task), { specials: true }));
   const { canvasLength, steps, algorithm, topP, batchSize } = recipe.decoding;
+  const prompts = tasks.map((task) => tokenizer.encode(renderPrompt(task), { specials: true }));
+  prompts.forEach(({ length }, task) => {
+    if (length >= canvasLength) throw new PromptTooLong(tasks[task]!.id, length, canvasLength);
+  });
   const windowLength = canvasLength - Math.min(...prompts.map(({ length }) => length));
   const sampler = await createSampler(model, { batchSize, canvasLength, windowLength, dtype });
   try {
     sampler.setParameters(checkpoint.parameters);
-    const decoding = { model, tokenizer, steps, algorithm };
-    const greedy = decodeAnswers(sampler, prompts, { ...decoding, temperature: 0, streamOf: (task) => ({ seed, stage: "evaluation", sample: task, purpose: "greedy" }) });
+    const decodeAll = (what: string, decoding: Pick<DecodingOptions, "temperature" | "topP" | "streamOf">) =>
+      decodeAnswers(sampler, prompts, { model, tokenizer, steps, algorithm, ...decoding, onStep, onBatch: (done) => onPhase(`${what}, ${done} of ${prompts.length}`) });
+    const greedy = await decodeAll("greedy answers", { temperature: 0, streamOf: (task) => ({ seed, stage: "evaluation", sample: task, purpose: "greedy" }) });
     const answers: TaskAnswer[] = greedy.map((answer, task) => ({ task, kind: "greedy", sample: 0, answer }));
     for (let sample = 0; sample < recipe.samples.perTask; sample++) {
-      onPhase(`samples ${sample + 1} of ${recipe.samples.perTask}`);
-      const sampled = decodeAnswers(sampler, prompts, {
-        ...decoding,
+      const sampled = await decodeAll(`sample ${sample + 1} of ${recipe.samples.perTask}`, {
         topP,
         temperature: recipe.samples.temperature,
         streamOf: (task) => ({ seed, stage: "evaluation", step: sample, sample: task, purpose: "sampled" }),
@@ -109,14 +113,13 @@ async function answerTasks({ model, checkpoint }: EvaluatedCheckpoint, { tasks, 
   }
 }
 
-async function judge(answers: readonly TaskAnswer[], { role, tasks, sandbox }: ScoringOptions): Promise<SampleLine[]> {
-  const items = answers.map(({ task, answer }) => ({ task: tasks[task]!, completion: answer.text }));
-  const scores = await scoreAnswers(sandbox, items);
-  // A sandbox fault says nothing about the answer: ask once more before giving up.
-  const again = await scoreAnswers(sandbox, items.filter((_, i) => scores[i] === null));
-  const settled = scores.map((score) => score ?? again.shift()!);
-  const missing = settled.filter((score) => score === null).length;
-  if (missing > 0) throw new UnscoredAnswers(missing, settled.length);
+async function judgeTasks(answers: readonly TaskAnswer[], { role, tasks, sandbox, onPhase, onStep }: ScoringOptions): Promise<SampleLine[]> {
+  await onPhase("running answers");
+  const scores = await judge(answers, async ({ task, answer }) => {
+    const [score] = await scoreAnswers(sandbox, [{ task: tasks[task]!, completion: answer.text }]);
+    onStep();
+    return score!;
+  });
   return answers.map(({ task, kind, sample, answer }, i) => ({
     checkpoint: role,
     benchmark: "held-out",
@@ -124,19 +127,19 @@ async function judge(answers: readonly TaskAnswer[], { role, tasks, sandbox }: S
     kind,
     sample,
     completion: answer.text,
-    ...verdictOf(settled[i]!),
+    ...verdictOf(scores[i]!),
   }));
 }
 
 const verdictOf = ({ status, cause, passed }: Score) => ({ status, cause, passed });
 
 /** One greedy completion for each HumanEval task. A prompt that leaves no room on the canvas is an outcome of its own. */
-async function scoreHumanEval({ model, checkpoint }: EvaluatedCheckpoint, { role, humaneval, recipe, seed, dtype, sandbox, onPhase }: ScoringOptions) {
+async function scoreHumanEval({ model, checkpoint }: EvaluatedCheckpoint, { role, humaneval, recipe, seed, dtype, sandbox, onPhase, onStep }: ScoringOptions) {
   const tokenizer = Tokenizer.fromJson(checkpoint.tokenizerJson);
   const { canvasLength, steps, batchSize } = recipe.humaneval!;
   const encoded = humaneval.map((task) => ({ task, prompt: tokenizer.encode(renderCompletionPrompt(task), { specials: true }) }));
   const fitting = encoded.filter(({ prompt }) => prompt.length + LEAST_ROOM <= canvasLength);
-  const lineOf = (task: CompletionTask, completion: string, verdict: Pick<Score, "status" | "cause" | "passed"> | { status: string; cause: string; passed: boolean }): SampleLine => ({
+  const lineOf = (task: CompletionTask, completion: string, verdict: Pick<SampleLine, "status" | "cause" | "passed">): SampleLine => ({
     checkpoint: role,
     benchmark: "humaneval",
     task: task.id,
@@ -149,25 +152,27 @@ async function scoreHumanEval({ model, checkpoint }: EvaluatedCheckpoint, { role
     .filter((item) => !fitting.includes(item))
     .map(({ task, prompt }) => lineOf(task, "", { status: "prompt-too-long", cause: `${prompt.length} tokens on a canvas of ${canvasLength}`, passed: false }));
   if (fitting.length > 0) {
-    onPhase(`HumanEval, ${fitting.length} of ${encoded.length} tasks fit the canvas`);
     const windowLength = canvasLength - Math.min(...fitting.map(({ prompt }) => prompt.length));
     const sampler = await createSampler(model, { batchSize, canvasLength, windowLength, dtype });
     try {
       sampler.setParameters(checkpoint.parameters);
-      const answers = decodeAnswers(sampler, fitting.map(({ prompt }) => prompt), {
+      const answers = await decodeAnswers(sampler, fitting.map(({ prompt }) => prompt), {
         model,
         tokenizer,
         steps,
         algorithm: recipe.decoding.algorithm,
         temperature: 0,
         streamOf: (task) => ({ seed, stage: "evaluation", sample: task, purpose: "humaneval" }),
+        onBatch: (done) => onPhase(`HumanEval, ${done} of ${fitting.length} (${lines.length} prompts too long)`),
+        onStep,
       });
-      for (const [i, { task }] of fitting.entries()) {
-        const completion = answers[i]!.text;
+      const completed = fitting.map(({ task }, i) => ({ task, completion: answers[i]!.text }));
+      const scores = await judge(completed, async ({ task, completion }) => {
         const score = await scoreProgram(sandbox, task, extractCompletedProgram(completion));
-        if (score === null) throw new UnscoredAnswers(1, fitting.length);
-        lines.push(lineOf(task, completion, verdictOf(score)));
-      }
+        onStep();
+        return score;
+      });
+      lines.push(...completed.map(({ task, completion }, i) => lineOf(task, completion, verdictOf(scores[i]!))));
     } finally {
       sampler.dispose();
     }
