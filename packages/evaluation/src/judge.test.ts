@@ -30,6 +30,7 @@ test("items that the sandbox failed on are asked once more, and only those", asy
 });
 
 test("two faults on an item are an error, never a wrong answer", async () => {
+  await expect(judge(["a", "b"], async (item) => (item === "b" ? right : null))).rejects.toMatchObject({ details: { count: 1, total: 2 } });
   const refusal = judge(["a", "b", "c"], async (item) => (item === "b" ? right : null));
   await expect(refusal).rejects.toMatchObject({
     code: "UnscoredAnswers",

@@ -46,7 +46,7 @@ interface Pair {
 }
 
 function learnMerges(counts: ReadonlyMap<string, number>, mergeCount: number): [number, number][] {
-  const words: Word[] = [...counts].sort().map(([text, count]) => ({ ids: [...Buffer.from(text)].map((byte) => ID_OF_BYTE[byte]!), count }));
+  const words: Word[] = [...counts].map(([text, count]) => ({ ids: [...Buffer.from(text)].map((byte) => ID_OF_BYTE[byte]!), count }));
   const pairs = new PairIndex();
   words.forEach((word, index) => pairs.addWord(word, index));
   const merges: [number, number][] = [];
