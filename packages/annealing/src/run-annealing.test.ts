@@ -1,9 +1,10 @@
+import { readFile } from "node:fs/promises";
+import { createProgram } from "@diffucoder/engine";
 import { openShards } from "@diffucoder/formats";
 import { findCached, resolveStage, type ArtifactRef, type StageOutcome } from "@diffucoder/lineage";
-import { parameterCount, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes } from "@diffucoder/model";
+import { diffusionFeeds, diffusionLossGraph, parameterCount, parameterShapes, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes } from "@diffucoder/model";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { ledgerEntry, parseLedger, shardBatches } from "@diffucoder/training";
-import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HISTORY, RECIPE, SEED, Workplace, failureOf, modelOf, tokenizerOf } from "../test/fixtures.ts";
 import { recipeSchema } from "./config.ts";
@@ -55,6 +56,15 @@ test("every step is on full attention and draws from the stage's own order", asy
     expect(batch.attentionBias).toBeUndefined();
     expect(ledger[step - 1]).toEqual(ledgerEntry(step, 4, batch.documents));
   }
+  const model = modelOf(tokenizer);
+  const rowCapacity = 4 * 16;
+  const graphs = { loss: diffusionLossGraph(model, { batchSize: 4, canvasLength: 16, rowCapacity, annealed: false }) };
+  const program = await createProgram({ variables: parameterShapes(model), dtype: "fp32", graphs });
+  program.writeVariables((await workplace.checkpoint(checkpoint)).parameters);
+  const expected = program.run("loss", { ...diffusionFeeds({ ...(await source.trainingBatch(1)), rowCapacity }) }).loss![0]!;
+  program.dispose();
+  const { metrics } = await workplace.checkpoint(first.outputs.checkpoint!);
+  expect(metrics.find(({ stage }) => stage === "annealing")!.loss).toBeCloseTo(expected, 4);
   await train.close();
   await validation.close();
 });

@@ -211,6 +211,22 @@ test("a round's metrics are the means over its completions, behind those of the 
   expect(rounds).toEqual([1, 2].map((step) => ({ step, totalSteps: 2, unit: "rounds", metrics: { reward: metrics.at(step - 3)!.reward, passRate: metrics.at(step - 3)!.passRate } })));
 });
 
+test("policy and reference are one at first, and drift apart until the reference is synchronised", async () => {
+  // One update a round: it is measured before it moves the weights, so that only the reference can differ.
+  const divergences = async (referenceSyncSteps: number) => {
+    const outcome = await run(workplace.store, { recipe: { ...RECIPE, updatesPerRound: 1, referenceSyncSteps } });
+    const { metrics } = await read(outcome, "checkpoint");
+    expect(metrics.slice(-2).map(({ clippedShare }) => clippedShare)).toEqual([0, 0]);
+    return { outcome, found: metrics.slice(-2).map(({ divergence }) => divergence as number) };
+  };
+  const apart = await divergences(64);
+  expect(apart.found[0]).toBe(0);
+  expect(apart.found[1]).toBeGreaterThan(0);
+  const reference = await readSafetensors(await workplace.store.artifacts.file(apart.outcome.outputs.checkpoint!, "reference.safetensors"));
+  expect(reference).toEqual((await read(apart.outcome, "start")).parameters);
+  expect((await divergences(1)).found).toEqual([0, 0]);
+});
+
 test("the reference is a copy of the policy at the last synchronising step", async () => {
   const reference = await readSafetensors(await workplace.store.artifacts.file(undisturbed.outputs.checkpoint!, "reference.safetensors"));
   const { parameters } = await read(undisturbed, "checkpoint");
