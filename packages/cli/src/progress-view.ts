@@ -1,5 +1,5 @@
 import type { PipelineStatus, StageState, StageStatus } from "@diffucoder/orchestrator";
-import { Listr, ListrLogger, ProcessOutput, type DefaultRenderer, type ListrTaskWrapper, type SimpleRenderer } from "listr2";
+import { DefaultRenderer, Listr, ListrLogger, ProcessOutput, type ListrTaskWrapper, type SimpleRenderer } from "listr2";
 import { StageLines } from "./stage-line.ts";
 
 /** Shows a run as it goes on. */
@@ -11,13 +11,19 @@ export interface ProgressView {
 
 /** A list that redraws itself on a terminal, plain lines elsewhere; on standard error, since results go to standard output. */
 export function createProgressView(stream: NodeJS.WriteStream = process.stderr): ProgressView {
-  return stream.isTTY ? new LiveView(stream) : new PlainView((line) => stream.write(`${line}\n`));
+  const canRedraw = stream.isTTY && stream.columns > 0; // some terminals do not know their width
+  return canRedraw ? new LiveView(stream) : new PlainView((line) => stream.write(`${line}\n`));
 }
 
 const ENDED: readonly StageState[] = ["cached", "done", "skipped", "cancelled", "failed"];
 const GOOD: readonly StageState[] = ["cached", "done", "skipped"];
 
-type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
+/** listr2 asks whether standard output is a terminal, where standard error is meant. */
+class LiveRenderer extends DefaultRenderer {
+  static override nonTTY = true;
+}
+
+type Task = ListrTaskWrapper<unknown, typeof LiveRenderer, typeof SimpleRenderer>;
 
 interface Row {
   readonly end: PromiseWithResolvers<void>;
@@ -50,6 +56,7 @@ class LiveView implements ProgressView {
       concurrent: true,
       exitOnError: false,
       registerSignalListeners: false,
+      renderer: LiveRenderer,
       rendererOptions: { logger: new ListrLogger({ processOutput: new ProcessOutput(this.#stream, this.#stream) }), collapseErrors: false },
     });
     for (const { id } of stages) {
