@@ -8,7 +8,7 @@ import { generateTasks, scoreAnswers } from "@diffucoder/tasks";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, learningRateAt, loadStart, sampleOrder } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CANVAS, NUMERICS, SEED, STEPS, Workplace, reinforcementTasks, tinyModel, tinyTokenizer, trainedCheckpoint, withPath } from "../test/fixtures.ts";
+import { CANVAS, NUMERICS, SEED, STEPS, Workplace, reinforcementTasks, tinyModel, tinyTokenizer, trainedCheckpoint, withVariable } from "../test/fixtures.ts";
 import { leaveOneOutAdvantages } from "./advantages.ts";
 import { recipeSchema } from "./config.ts";
 import { groupsOf } from "./reward.ts";
@@ -301,7 +301,7 @@ test("a policy can be reinforced again; its start is then told by its own name",
 
 test("where the sandbox is missing the stage fails, and there is no output", async () => {
   const store = await storeWithCheckpoint();
-  const error = await withPath("/nonexistent", () => failureOf(run(store)));
+  const error = await withVariable("PATH", "/nonexistent", () => failureOf(run(store)));
   expect(error).toMatchObject({ code: "SandboxUnavailable", retryable: false, message: expect.stringContaining("no bwrap on the PATH") as string });
   expect(await findCached(store, await keyOf())).toBeUndefined();
   expect(await store.records.checkpoints(await keyOf())).toEqual([]);
@@ -328,18 +328,12 @@ test("completions that the sandbox failed on have no reward, are counted, and st
   expect(outcome.summary.sandboxFaults).toBe(2);
 });
 
-/** Publishes the starting checkpoint with other weights or another architecture. */
-async function brokenCheckpoint(store: Store, changes: { config?: ModelConfig; ruin?: boolean }): Promise<ArtifactRef> {
-  const config = changes.config ?? model;
-  const parameters = initialParameters(config, SEED);
-  if (changes.ruin === true) parameters.get("model.norm.weight")!.data.fill(Number.NaN);
-  const directory = await workplace.directory();
-  await saveCheckpoint(directory, { config: toHuggingFace(config), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [] });
-  return store.artifacts.publish("checkpoint", directory, { step: 9 });
-}
-
 test("a loss that is no number stops the stage, naming step and tasks", async () => {
-  const input = await brokenCheckpoint(workplace.store, { ruin: true });
+  const parameters = initialParameters(model, SEED);
+  parameters.get("model.norm.weight")!.data.fill(Number.NaN);
+  const directory = await workplace.directory();
+  await saveCheckpoint(directory, { config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [] });
+  const input = await workplace.store.artifacts.publish("checkpoint", directory, { step: 9 });
   const error = await failureOf(run(workplace.store, { input, recipe: { ...RECIPE, start: FINAL } }));
   expect(error).toMatchObject({ code: "NonFiniteLoss", retryable: false, message: expect.stringMatching(/^stage coupled-grpo, step 1: expected a finite loss/) as string });
   expect(error.details).toMatchObject({ step: 1, loss: "NaN", documents: expect.arrayContaining(reinforcementTasks.map(({ id }) => id)) as unknown });
@@ -347,9 +341,11 @@ test("a loss that is no number stops the stage, naming step and tasks", async ()
 });
 
 test("a stage that cannot be built leaves no sandbox behind", async () => {
-  const input = await brokenCheckpoint(workplace.store, { config: { ...model, headDim: 15 } }); // rotary halves of 7.5
-  const error = await failureOf(run(workplace.store, { input, recipe: { ...RECIPE, start: FINAL } }));
-  expect(error.message).toContain("evenly divide"); // found while the graph is recorded, after the sandbox has started
+  const store = await storeWithCheckpoint();
+  // The sandbox has started when the first graph finds no room for its file.
+  const error = await withVariable("TMPDIR", "/nonexistent", () => failureOf(run(store)));
+  expect(error.message).toContain("ENOENT");
+  expect(error.message).toContain("/nonexistent");
   expect(sandboxProcesses()).toEqual([]);
 });
 

@@ -88,7 +88,7 @@ export class Workplace {
     const bubblewrap = process.env.PATH!.split(delimiter).map((folder) => join(folder, "bwrap")).find(existsSync)!;
     const script = ["#!/bin/sh", `read n < ${counter}`, `echo $((n + 1)) > ${counter}`, `if [ $n -lt ${deaths} ]; then echo ready; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
     await writeFile(join(directory, "bwrap"), script.join("\n"), { mode: 0o755 });
-    return withPath(directory, work);
+    return withVariable("PATH", directory, work);
   }
 
   close(): Promise<void> {
@@ -96,14 +96,15 @@ export class Workplace {
   }
 }
 
-/** Runs `work` with another PATH. */
-export async function withPath<T>(path: string, work: () => Promise<T>): Promise<T> {
-  const own = process.env.PATH;
-  process.env.PATH = path;
+/** Runs `work` with another value of an environment variable. */
+export async function withVariable<T>(name: "PATH" | "TMPDIR", value: string, work: () => Promise<T>): Promise<T> {
+  const own = process.env[name];
+  process.env[name] = value;
   try {
     return await work();
   } finally {
-    process.env.PATH = own;
+    if (own === undefined) delete process.env[name];
+    else process.env[name] = own;
   }
 }
 
