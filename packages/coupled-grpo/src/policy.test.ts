@@ -171,22 +171,18 @@ test("tokens behind the end of an answer teach nothing", () => {
   expect(updateWith(50)).toEqual(updateWith(0));
 });
 
-test("work under other parameters sees those, and the policy's own come back", () => {
-  const policy = freshPolicy();
+test("the reference's log-probabilities are those under its weights, and the policy's own weights come back", () => {
   const other = initialParameters(model, 3);
+  const batches = [batchAt(1), batchAt(2)];
+  const expected = batches.map((batch) => freshPolicy(other).logProbs(batch));
+  const policy = freshPolicy();
   const own = policy.readParameters();
-  const before = policy.logProbs(batchAt(1));
-  const inside = policy.withParameters(other, () => {
-    expect(policy.readParameters()).toEqual(other);
-    return policy.logProbs(batchAt(1));
-  });
-  expect(inside).not.toEqual(before);
+  const found = policy.referenceLogProbs(batches, other);
+  found.forEach((logProbs, i) => logProbs.forEach((logProb, token) => expect(logProb).toBeCloseTo(expected[i]![token]!, 5)));
+  expect(found).toHaveLength(2);
+  expect(policy.logProbs(batchAt(1))).not.toEqual(found[0]);
   expect(policy.readParameters()).toEqual(own);
-  expect(policy.logProbs(batchAt(1))).toEqual(before);
-  const failing = () => {
-    throw new Error("on purpose");
-  };
-  expect(() => policy.withParameters(other, failing)).toThrow("on purpose");
+  expect(() => policy.referenceLogProbs([{ ...batchAt(1), tokens: new Int32Array(1) }], other)).toThrow();
   expect(policy.readParameters()).toEqual(own);
 });
 
@@ -254,6 +250,6 @@ test("no tensor is left behind", () => {
   const policy = freshPolicy();
   const before = tf.memory().numTensors;
   round(policy, [1, 2]);
-  policy.withParameters(policy.readParameters(), () => policy.logProbs(batchAt(1)));
+  policy.referenceLogProbs([batchAt(1)], policy.readParameters());
   expect(tf.memory().numTensors).toBe(before);
 });

@@ -84,12 +84,26 @@ export class Policy {
     return new Policy(program, shape);
   }
 
-  /** Log-probability of each sampled token under the current weights, in nats. */
+  /** Log-probability of each sampled token under the current weights, in nats, to the bit as an update would have it. */
   logProbs(batch: PolicyBatch): Float32Array {
+    return this.#logProbs(batch, true);
+  }
+
+  /** The same under the reference's weights. It enters no ratio, so that the last bits may differ: no gradient is computed. */
+  referenceLogProbs(batches: readonly PolicyBatch[], reference: ReadonlyMap<string, NamedTensor>): Float32Array[] {
+    const own = this.readParameters();
+    this.writeParameters(reference);
+    try {
+      return batches.map((batch) => this.#logProbs(batch, false));
+    } finally {
+      this.writeParameters(own);
+    }
+  }
+
+  #logProbs(batch: PolicyBatch, likeTraining: boolean): Float32Array {
     const zeros = new Float32Array(this.#count);
     const feeds = { ...feedsOf(batch), advantages: zeros, oldLogProbs: zeros, referenceLogProbs: zeros };
-    const { logProbs } = this.#program.run("update", feeds, ["logProbs"], { likeTraining: true });
-    return logProbs as Float32Array;
+    return this.#program.run("update", feeds, ["logProbs"], { likeTraining }).logProbs as Float32Array;
   }
 
   /** One optimizer step; `step` counts from 1 over the whole stage. */
@@ -114,17 +128,6 @@ export class Policy {
 
   writeParameters(parameters: ReadonlyMap<string, NamedTensor>): void {
     this.#program.writeVariables(parameters);
-  }
-
-  /** Runs `work` under other weights, then puts the policy's own back. */
-  withParameters<T>(parameters: ReadonlyMap<string, NamedTensor>, work: () => T): T {
-    const own = this.readParameters();
-    this.writeParameters(parameters);
-    try {
-      return work();
-    } finally {
-      this.writeParameters(own);
-    }
   }
 
   readOptimizer(): ReturnType<Program["readOptimizer"]> {

@@ -242,7 +242,7 @@ class Reinforcement {
     );
     // Old and reference log-probabilities are those under each update's own masks, before the first update.
     const oldLogProbs = batches.map((batch) => policy.logProbs(batch));
-    const referenceLogProbs = policy.withParameters(state.reference, () => batches.map((batch) => policy.logProbs(batch)));
+    const referenceLogProbs = policy.referenceLogProbs(batches, state.reference);
     const advantages = Float32Array.from(scored.flatMap(({ advantage }) => Array.from({ length: this.#windowLength }, () => advantage)));
     return steps.map((step, i) => {
       const learningRate = learningRateAt(step, rounds * updatesPerRound, recipe.optimizer);
