@@ -1,6 +1,6 @@
 import { loadCheckpoint, type Checkpoint } from "@diffucoder/formats";
 import type { ArtifactRef, ArtifactStore } from "@diffucoder/lineage";
-import { checkParameters, fromHuggingFace, type ModelConfig } from "@diffucoder/model";
+import { fromHuggingFace, type ModelConfig } from "@diffucoder/model";
 import { z } from "zod";
 
 const trainingSummary = z.object({
@@ -30,7 +30,6 @@ export interface EvaluatedCheckpoint extends z.infer<typeof checkpointMeta> {
 export async function loadEvaluated(artifacts: ArtifactStore, ref: ArtifactRef): Promise<EvaluatedCheckpoint> {
   const checkpoint = await loadCheckpoint((path) => artifacts.file(ref, path));
   const model = fromHuggingFace(checkpoint.config);
-  checkParameters(model, checkpoint.parameters);
   const meta = checkpointMeta.parse((await artifacts.manifest(ref)).meta);
   return { ref, model, checkpoint, ...meta };
 }

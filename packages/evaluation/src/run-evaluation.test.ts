@@ -215,6 +215,19 @@ describe("a stage", () => {
     expect(seen).toEqual(["candidate: greedy answers, 0 of 2", "candidate: sample 1 of 3, 0 of 2"]);
   });
 
+  it("lets a request through that comes from outside, such as a signal of the process", async () => {
+    const abort = new AbortController();
+    const seen: string[] = [];
+    const stopping = workplace.evaluate({ candidate: right }, { ...RECIPE, samples: { perTask: 20 } }, {
+      signal: abort.signal,
+      onProgress: ({ note }) => {
+        if (seen.push(note!) === 1) setTimeout(() => abort.abort(), 0); // fires only where the work yields
+      },
+    });
+    await expect(stopping).rejects.toMatchObject({ code: "StageCancelled" });
+    expect(seen).not.toContain("candidate: running answers");
+  });
+
   it("refuses a canvas that a prompt fills, naming the task and the setting", async () => {
     const longest = Math.max(...tasks.map((task) => encode(renderPrompt(task)).length));
     for (const canvasLength of [longest, 2]) {
