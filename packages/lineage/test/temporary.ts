@@ -1,12 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 
+// In memory where that is to be had: the stores sync all they write, and on a busy disk that takes most of the time.
+const ROOT = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 /** A folder that lasts as long as the test that asks for it. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "lineage-"));
+export function temporaryFolder(root = ROOT): string {
+  const folder = mkdtempSync(join(root, "lineage-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
