@@ -17,7 +17,10 @@ let failed = 0;
 let skipped = 0;
 const isFailed = (project: string, target: string): boolean => run.failedTasks.has(`${project}:${target}`);
 for (const project of projects) {
-  for (const target of ["lint", "typecheck"]) isFailed(project, target) ? (failed += 1) : (passed += 1);
+  for (const target of ["lint", "typecheck"]) {
+    if (isFailed(project, target)) failed += 1;
+    else passed += 1;
+  }
   const counted = countTests(readResults(join(RESULTS, `${project}.json`)));
   passed += counted.passed;
   skipped += counted.skipped;
