@@ -1,5 +1,5 @@
 // The whole pipeline as a user runs it, at tiny size: once undisturbed, once again, and with each process killed on the way.
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LineageNode } from "@diffucoder/lineage";
@@ -68,6 +68,9 @@ test("the report is laid out as a page and as data, with the metrics of all stag
   expect(JSON.parse(readFileSync(join(folder, "report.json"), "utf8"))).toEqual(stageOf(undisturbed, "evaluation").summary);
   const metrics = readFileSync(join(folder, "metrics.jsonl"), "utf8").trim().split("\n").map((line) => (JSON.parse(line) as { stage: string }).stage);
   expect([...new Set(metrics)]).toEqual(["pretraining", "annealing", "instruction-tuning", "coupled-grpo"]);
+  // Copies: whatever is done to them, the store stays as it is.
+  writeFileSync(join(folder, "report.html"), "scribbled over");
+  expect((await project.run("lineage", "verify")).code).toBe(0);
   const again = await project.run("export", `evaluation.report@${undisturbed.runId}`, folder);
   expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/expected an empty or new folder, found 4 files/) });
 });
