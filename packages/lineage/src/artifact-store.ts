@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir, readFile, readdir, rm } from "node:fs/promises";
+import { copyFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { hashFile, type BlobStore } from "./blob-store.ts";
 import { ArtifactCorrupt, ArtifactMissing } from "./errors.ts";
@@ -87,17 +87,14 @@ export class ArtifactStore {
       : new ArtifactCorrupt({ digest: ref.digest, ...damage });
   }
 
-  /**
-   * Lays the files out under their names, to be read only: as hard links where the file system allows. What stands there
-   * is replaced, and never written through: it may be a link to another artifact's bytes.
-   */
+  /** Copies the files out under their names: copies, not links, so that what is done to them does not reach the store. */
   async materialize(ref: ArtifactRef, directory: string): Promise<void> {
     for (const { path } of (await this.manifest(ref)).files) {
       const target = join(directory, path);
       await mkdir(dirname(target), { recursive: true });
-      const source = await this.file(ref, path);
+      // What stands there may be a link to something that is not to be written to.
       await rm(target, { force: true });
-      await link(source, target).catch(() => copyFile(source, target));
+      await copyFile(await this.file(ref, path), target);
     }
   }
 

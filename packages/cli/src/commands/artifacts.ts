@@ -1,5 +1,5 @@
-import { copyFile, mkdir, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { Command } from "commander";
 import { findArtifact, planGarbage } from "@diffucoder/lineage";
 import { liveWorkers, openHome } from "@diffucoder/orchestrator";
@@ -18,12 +18,8 @@ export function exportCommand(): Command {
       await mkdir(folder, { recursive: true });
       const present = await readdir(folder);
       if (present.length > 0) throw new UsageError(`${folder}: expected an empty or new folder, found ${present.length} files`);
+      await store.artifacts.materialize(ref, folder);
       const { files } = await store.artifacts.manifest(ref);
-      for (const { path } of files) {
-        // Copies, not links into the store: what a user does to them stays with them.
-        await mkdir(dirname(join(folder, path)), { recursive: true });
-        await copyFile(await store.artifacts.file(ref, path), join(folder, path));
-      }
       print("text", files, (all) => all.map(({ path }) => join(folder, path)).join("\n"));
     });
 }
