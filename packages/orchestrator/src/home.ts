@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
 /** Where everything of one project is kept. */
@@ -29,11 +28,6 @@ export function openHome(options: { readonly env?: NodeJS.ProcessEnv; readonly c
   };
   const store = folder("store");
   return { root, store, server: folder("server"), runs: folder("runs"), work: folder("work"), storeId: storeIdOf(store) };
-}
-
-/** Where downloads and other things that can be made again are kept, for all projects of a user. */
-export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return env.DIFFUCODER_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "diffucoder");
 }
 
 export function stageLogPath(home: Pick<Home, "runs">, runId: string, stage: string): string {

@@ -33,7 +33,7 @@ export {
   failureFacts,
   type FailureFacts,
 } from "./errors.ts";
-export { artifactName, cacheDirectory, openHome, stageLogPath, type Home } from "./home.ts";
+export { artifactName, openHome, stageLogPath, type Home } from "./home.ts";
 export { pipelineSchema, planPipeline, readPipeline, type ReadOptions } from "./pipeline-recipe.ts";
 export { previewPipeline, type StagePreview } from "./preview.ts";
 export { findServer, findTemporal, serverDown, serverStatus, serverUp, type Server, type ServerStatus } from "./server.ts";

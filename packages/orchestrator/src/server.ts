@@ -7,8 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Connection, type ConnectionOptions } from "@temporalio/client";
 import { loadClientConnectConfig } from "@temporalio/envconfig";
 import { msToTs } from "@temporalio/common/lib/time.js";
+import { cacheDirectory } from "@diffucoder/lineage";
 import { PortTaken, ServerUnreachable, StartFailed, TemporalMissing } from "./errors.ts";
-import { cacheDirectory, type Home } from "./home.ts";
+import type { Home } from "./home.ts";
 import { endProcess, isOurs, lastLines, readState, spawnDetached, withLock, writeState } from "./process-state.ts";
 import { workerDown } from "./worker.ts";
 

@@ -1,6 +1,7 @@
 import { DefaultLogger, NativeConnection, Runtime, Worker } from "@temporalio/worker";
+import { cacheDirectory } from "@diffucoder/lineage";
 import { createActivities } from "./activities.ts";
-import { cacheDirectory, openHome } from "./home.ts";
+import { openHome } from "./home.ts";
 import { writeState } from "./process-state.ts";
 import { serverUp } from "./server.ts";
 import { loadRegistry } from "./stages.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { DeterminismViolationError } from "@temporalio/workflow";
 import { beforeAll, expect, test } from "vitest";
-import { cacheDirectory } from "../src/index.ts";
+import { cacheDirectory } from "@diffucoder/lineage";
 import { workflowBundle } from "../src/workflow-bundle.ts";
 
 const root = join(import.meta.dirname, "../src/testing/histories");

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   abort,
+  artifactName,
   attach,
   cancel,
   finalStatus,
@@ -54,6 +55,7 @@ test.concurrent("a run ends with the digests of an undisturbed one; a second run
   expect(stageOf(done, "fold").wallMs).toBeGreaterThan(700);
   await project.session.client.workflow.getHandle(first).result();
   expect(finalStatus(project.home, first)).toEqual(done);
+  expect(await project.store.names.resolve(artifactName(first, "fold", "checkpoint"))).toEqual(stageOf(done, "fold").outputs.checkpoint);
 
   const startedAt = Date.now();
   const second = await project.start({ seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100 } });
