@@ -13,7 +13,9 @@ export interface NxRun {
 /** Runs nx, with what it prints passed on as it comes when it is to be shown. */
 export async function runNx(args: readonly string[], { show = false } = {}): Promise<NxRun> {
   const nx = join(ROOT, "node_modules", "nx", "dist", "bin", "nx.js");
-  const child = spawn(process.execPath, [nx, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, NX_DAEMON: "false" } });
+  // nx asks its tasks for colours, wherever they end up.
+  const colours = process.stdout.isTTY ? {} : { FORCE_COLOR: "0" };
+  const child = spawn(process.execPath, [nx, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...colours, NX_DAEMON: "false" } });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     output += text;
