@@ -66,7 +66,7 @@ async function fetchWheels(card: string, wheels: readonly Wheel[], directory: st
 
 /** @returns what pip said when it failed */
 async function download(requirements: string, directory: string): Promise<string | undefined> {
-  const options = ["--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"];
+  const options = ["--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-color"];
   try {
     await promisify(execFile)("python3", ["-m", "pip", "download", ...options, "--requirement", requirements, "--dest", directory]);
     return undefined;
