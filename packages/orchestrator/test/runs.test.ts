@@ -57,10 +57,8 @@ test.concurrent("a run ends with the digests of an undisturbed one; a second run
   expect(finalStatus(project.home, first)).toEqual(done);
   expect(await project.store.names.resolve(artifactName(first, "fold", "checkpoint"))).toEqual(stageOf(done, "fold").outputs.checkpoint);
 
-  const startedAt = Date.now();
   const second = await project.start({ seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100 } });
   const again = await project.end(second);
-  expect(Date.now() - startedAt).toBeLessThan(5000);
   expect(states(again)).toBe("numbers cached, fold cached");
   expect(stageOf(again, "fold")).toMatchObject({ key: stageOf(done, "fold").key, outputs: stageOf(done, "fold").outputs, attempt: 0 });
   expect(existsSync(stageLogPath(project.home, second, "fold"))).toBe(false);
@@ -138,7 +136,8 @@ test.concurrent("a parked run is aborted with a reason that is kept", async () =
   expect(await refusal(abort(project.session, runId, "again"))).toMatch(/expected one that has not ended, found that it is aborted/);
 });
 
-const SLOW = { recipe: { steps: 30 }, execution: { stepMs: 50, checkpointEvery: 30 } };
+// Long enough that a busy machine sees it at work.
+const SLOW = { recipe: { steps: 150 }, execution: { stepMs: 50, checkpointEvery: 150 } };
 
 test.concurrent("a paused run stops its stage at a checkpoint; resumed, it goes on from there", async () => {
   const runId = await project.start({ seed: 7, ...SLOW });
@@ -148,7 +147,7 @@ test.concurrent("a paused run stops its stage at a checkpoint; resumed, it goes 
   expect(paused.state).toBe("paused");
   expect(await refusal(pause(project.session, runId))).toMatch(/expected a running pipeline, found that it is paused/);
   const [checkpoint] = await project.store.records.checkpoints(stageOf(paused, "fold").key!);
-  expect(checkpoint!.step).toBeLessThan(30);
+  expect(checkpoint!.step).toBeLessThan(150);
   await resume(project.session, runId);
   const done = await project.end(runId);
   expect(project.log(runId, "fold")).toContain(`going on from step ${checkpoint!.step}`);
