@@ -53,7 +53,7 @@ beforeAll(() => {
 function lint(folder: string, source: string): string {
   const file = join(ROOT, "packages", folder, "src", "an-import.ts");
   const eslint = join(ROOT, "node_modules/eslint/bin/eslint.js");
-  return spawnSync(process.execPath, [eslint, "--stdin", "--stdin-filename", file], { cwd: ROOT, encoding: "utf8", input: source, env: { ...process.env, NX_DAEMON: "false" } }).stdout;
+  return spawnSync(process.execPath, [eslint, "--no-color", "--stdin", "--stdin-filename", file], { cwd: ROOT, encoding: "utf8", input: source, env: { ...process.env, NX_DAEMON: "false" } }).stdout;
 }
 
 test.each([
