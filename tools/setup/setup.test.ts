@@ -52,7 +52,7 @@ test("steps run side by side, but after those they wait for; a failure is the se
     const slow = (name, ms) => async () => { events.push("+" + name); await new Promise((r) => setTimeout(r, ms)); events.push("-" + name); return "made"; };
     await runSteps([step("a", [], slow("a", 100)), step("b", [], slow("b", 20)), step("c", ["a"], slow("c", 1))]);
     console.log(events.join());
-    await runSteps([step("d", [], async () => { throw new SetupError("d: broken", "mend it"); }), step("e", ["d"], slow("e", 1))]).catch((error) => console.log(`${error.message} ${error.next} ${events.includes("+e")}`));
+    await runSteps([step("d", [], async () => { throw new SetupError("d: broken", "mend it"); }), step("e", ["d"], slow("e", 1))]).catch((error) => console.log(error.message + " " + error.next + " " + events.includes("+e")));
     await runSteps([{ name: "f", megabytes: 1, after: [], check: async () => "there" }]);
     await runSteps([{ ...step("g", [], slow("g", 1)), megabytes: 1e12 }]).catch((error) => console.log(error.message));
   `);

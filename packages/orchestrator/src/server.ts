@@ -44,6 +44,7 @@ export interface ServerStatus {
 const NAMESPACE = "default";
 const START_LIMIT_MS = 30_000;
 const MOST_STARTS = 3;
+const OLD_PORT_LIMIT_MS = 3000;
 // Long, since a training stage may keep all cores busy: a server taken for deaf is started anew.
 const ANSWER_LIMIT_MS = 10_000;
 const RETENTION = "3650 days";
@@ -130,7 +131,8 @@ async function startServer(home: Home, env: NodeJS.ProcessEnv): Promise<ServerSt
   // The server does not migrate its database: each version keeps its own.
   const database = join(home.server, `temporal-${version}.db`);
   for (let attempt = 1; ; attempt += 1) {
-    const old = attempt === 1 ? before : undefined;
+    // Who follows a run knows the old ports: they are given up only when there is no other way.
+    const old = attempt < MOST_STARTS ? before : undefined;
     const port = await choosePort("DIFFUCODER_TEMPORAL_PORT", env, old?.port);
     const uiPort = await choosePort("DIFFUCODER_UI_PORT", env, old?.uiPort);
     try {
@@ -201,7 +203,7 @@ async function choosePort(variable: string, env: NodeJS.ProcessEnv, before: numb
     if (!(await isFree(port))) throw new PortTaken(port, variable);
     return port;
   }
-  if (before !== undefined && (await isFree(before))) return before;
+  if (before !== undefined && (await isSoonFree(before))) return before;
   for (;;) {
     // Below the range from which systems hand out ports by themselves, so that none is taken between here and the start.
     const port = randomInt(20_000, 30_000);
@@ -218,6 +220,14 @@ function isListening(port: number): Promise<boolean> {
       resolve(true);
     });
   });
+}
+
+/** The sockets of a process that was killed just now may stay for a moment. */
+async function isSoonFree(port: number): Promise<boolean> {
+  for (const deadline = Date.now() + OLD_PORT_LIMIT_MS; ; await sleep(50)) {
+    if (await isFree(port)) return true;
+    if (Date.now() >= deadline) return false;
+  }
 }
 
 function isFree(port: number): Promise<boolean> {
