@@ -81,6 +81,8 @@ test("a checkpoint answers a prompt, equally for an equal seed", async () => {
   const [one, same, other] = [await generate("--temperature", "1"), await generate("--temperature", "1"), await generate("--temperature", "1", "--seed", "2")];
   expect(same).toEqual(one);
   expect(other.tokens).not.toEqual(one.tokens);
+  // The recipe's canvas of 64 tokens, less the prompt: on another one the model would be out of its depth.
+  expect(one.tokens.length).toBe((await generate("--canvas", "64")).tokens.length);
   expect(new Set(one.tokens.map(({ step }) => step))).toEqual(new Set([0, 1, 2, 3]));
 });
 

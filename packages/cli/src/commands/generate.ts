@@ -1,7 +1,7 @@
 // Axes: T canvas, W window.
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadCheckpoint } from "@diffucoder/formats";
-import { findArtifact, StageError } from "@diffucoder/lineage";
+import { findArtifact, StageError, type Store } from "@diffucoder/lineage";
 import { createSampler, decode, fromHuggingFace, type DecodeAlgorithm } from "@diffucoder/model";
 import { answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
@@ -26,7 +26,7 @@ export function generateCommand(): Command {
     .argument("<checkpoint>", "a name, or the first digits of a digest")
     .requiredOption("--prompt <text>")
     .option("--steps <n>", "denoising steps; one token a step unless given", positive)
-    .option("--canvas <tokens>", "tokens of prompt and answer together; what the model was trained on unless given", positive)
+    .option("--canvas <tokens>", "tokens of prompt and answer together; as the checkpoint was last trained on unless given", positive)
     .option("--temperature <t>", "0 takes the likeliest tokens", notNegative, 0)
     .addOption(new Option("--algorithm <name>", "which positions are fixed first").choices(["origin", "maskgit_plus", "topk_margin", "entropy"]).default("entropy"))
     .option("--seed <n>", "of the sampling", seedOption, 1)
@@ -44,14 +44,14 @@ interface Answer {
 }
 
 async function generate(name: string, { prompt, steps, canvas, temperature, algorithm, seed }: Options): Promise<Answer> {
-  const { artifacts, ...store } = await projectStore();
-  const ref = await findArtifact({ artifacts, ...store }, name);
+  const store = await projectStore();
+  const ref = await findArtifact(store, name);
   if (ref.kind !== "checkpoint") throw new StageError({ code: "NotACheckpoint", message: `${name}: expected a checkpoint, found a ${ref.kind} artifact`, retryable: false });
-  const { config, parameters, tokenizerJson } = await loadCheckpoint((path) => artifacts.file(ref, path));
+  const { config, parameters, tokenizerJson } = await loadCheckpoint((path) => store.artifacts.file(ref, path));
   const model = fromHuggingFace(config);
   const tokenizer = Tokenizer.fromJson(tokenizerJson);
   const encoded = tokenizer.encode(renderPrompt({ instruction: prompt }), { specials: true });
-  const canvasLength = canvas ?? model.maxPositions;
+  const canvasLength = canvas ?? (await trainedCanvas(store, ref.digest)) ?? model.maxPositions;
   const windowLength = Math.max(1, canvasLength - encoded.length); // a prompt that leaves no room is the decoder's to refuse
   const sampler = await createSampler(model, { batchSize: 1, canvasLength, windowLength, dtype: "fp32" });
   try {
@@ -65,6 +65,13 @@ async function generate(name: string, { prompt, steps, canvas, temperature, algo
   } finally {
     sampler.dispose();
   }
+}
+
+/** Length of the canvases that the stage which made a checkpoint worked on: on others the model is out of its depth. */
+async function trainedCanvas({ records }: Store, digest: string): Promise<number | undefined> {
+  const maker = (await records.bindings()).find(({ outputs }) => Object.values(outputs).some((output) => output.digest === digest));
+  const { canvasLength } = (maker?.facts.recipe ?? {}) as { canvasLength?: number };
+  return canvasLength;
 }
 
 /** The answer token by token, each with the step that fixed it. */
