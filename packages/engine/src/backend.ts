@@ -107,8 +107,7 @@ async function load(demanded: string | undefined): Promise<BackendName> {
 function loadNative(): string | undefined {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_NUM_INTRAOP_THREADS ??= String(availableParallelism());
-  // Small operations leave cores idle: some may run beside each other. What they compute does not depend on it.
-  process.env.TF_NUM_INTEROP_THREADS ??= String(Number(process.env.TF_NUM_INTRAOP_THREADS) + 1);
+  process.env.TF_NUM_INTEROP_THREADS ??= "1";
   // tfjs-node 4.22 calls a helper that Node 23 removed, and a deprecated one (fixed upstream in #8425, never released).
   const legacy = util as unknown as Record<string, unknown>;
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
