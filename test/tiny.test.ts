@@ -86,6 +86,24 @@ test("a checkpoint answers a prompt, equally for an equal seed", async () => {
   expect(new Set(one.tokens.map(({ step }) => step))).toEqual(new Set([0, 1, 2, 3]));
 });
 
+test("what the stages printed can be read, of a run that made them", async () => {
+  expect(await project.run("logs", "pretraining", "-r", undisturbed.runId)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^--- \S+ attempt\n/) });
+  const cached = await project.run("logs", "pretraining");
+  expect(cached).toMatchObject({ code: 0, stdout: "", stderr: expect.stringMatching(/has printed nothing: it was cached, or has not started/) });
+  expect(await project.run("logs", "training")).toMatchObject({ code: 2, stderr: expect.stringMatching(/^Usage: stage training: expected one of corpus, tokenize, .*, found no such stage/) });
+});
+
+test("a run that has ended takes no more requests", async () => {
+  for (const request of [["pause"], ["resume"], ["cancel"], ["abort", "--reason", "late"], ["retry", "corpus"]]) {
+    expect(await project.run(...request)).toMatchObject({ code: 1, stderr: expect.stringMatching(/^RequestRefused: run .* expected one that has not ended, found that it is done/) });
+  }
+});
+
+test("a result is accepted for other code only, never for another seed", async () => {
+  const refused = await project.run("explain", "corpus", "--recipe", TINY, "--seed", "2", "--accept-code", "looks alike");
+  expect(refused).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/^AcceptanceRefused: .*expected nothing but the code to differ .*found seed/) });
+});
+
 /** Starts the run in a project of its own and strikes once the stage has saved its first checkpoint. */
 async function disturbed(stage: string, strike: (victim: Project) => Promise<void>): Promise<{ status: PipelineStatus; resumedFrom: number | null }> {
   const victim = new Project();

@@ -1,8 +1,7 @@
 // `npm run test:interop` and `npm run test:soak`: tiers of their own, since they need peers from pip or hours.
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { countTests } from "./count-tests.ts";
 import { ROOT } from "./nx.ts";
 

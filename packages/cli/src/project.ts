@@ -1,5 +1,5 @@
 import { openStore, StageError, type Store } from "@diffucoder/lineage";
-import { joinSession, listRuns, openHome, openSession, runRecord, RunUnknown, type Home, type RunRecord, type Session } from "@diffucoder/orchestrator";
+import { joinSession, listRuns, openHome, openSession, runRecord, RunUnknown, type Home, type ResolvedPipeline, type RunRecord, type Session } from "@diffucoder/orchestrator";
 
 /** Opens this project's store. */
 export async function projectStore(home: Home = openHome()): Promise<Store> {
@@ -39,6 +39,12 @@ export class NoRuns extends StageError {
   constructor(root: string) {
     super({ code: "NoRuns", message: `${root}: expected a run, found none. \`diffucoder run RECIPE\` starts one.`, retryable: false, details: { root } });
   }
+}
+
+/** @throws UsageError unless the pipeline has a stage of that id */
+export function requireStage(pipeline: ResolvedPipeline, stage: string): void {
+  const ids = pipeline.stages.map(({ id }) => id);
+  if (!ids.includes(stage)) throw new UsageError(`stage ${stage}: expected one of ${ids.join(", ")}, found no such stage`);
 }
 
 /** A word on the command line that fits nothing. */

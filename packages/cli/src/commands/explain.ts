@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { acceptCode, explainStage, type Explanation, type JsonValue, type NearestRun } from "@diffucoder/lineage";
 import { loadRegistry, openHome, previewPipeline, readPipeline, type ResolvedPipeline, type StagePreview } from "@diffucoder/orchestrator";
 import { outputOption, print, say, type OutputFormat } from "../output.ts";
-import { chooseRun, projectStore, UsageError } from "../project.ts";
+import { chooseRun, projectStore, requireStage, UsageError } from "../project.ts";
 import { readOptions, seedOption, setOption } from "./run.ts";
 import { RUN_OPTION } from "./runs.ts";
 
@@ -32,9 +32,9 @@ export function explainCommand(): Command {
       const registry = await loadRegistry();
       const pipeline: ResolvedPipeline =
         options.recipe === undefined ? (await chooseRun(home, options.run)).pipeline : await readPipeline(options.recipe, registry, readOptions(options));
+      requireStage(pipeline, stage);
       const store = await projectStore(home);
-      const preview = (await previewPipeline(pipeline, registry, store)).find(({ id }) => id === stage);
-      if (preview === undefined) throw new UsageError(`stage ${stage}: expected one of ${pipeline.stages.map(({ id }) => id).join(", ")}, found no such stage`);
+      const preview = (await previewPipeline(pipeline, registry, store)).find(({ id }) => id === stage)!;
       const answer: Answer = "keyed" in preview ? await explainStage(store, preview.keyed) : preview;
       if (options.acceptCode !== undefined) {
         if (!("keyed" in preview) || !("nearest" in answer) || answer.nearest === undefined) throw new UsageError(`stage ${stage}: expected an earlier run whose result could stand, found none`);

@@ -1,10 +1,9 @@
 import { Command } from "commander";
 import { parse } from "yaml";
-import type { JsonValue } from "@diffucoder/lineage";
+import { findArtifact, type JsonValue } from "@diffucoder/lineage";
 import { abort, cancel, openHome, pause, pipelineStatus, resume, retryStage, skipStage, type PipelineStatus, type RetryRequest, type Session } from "@diffucoder/orchestrator";
 import { say } from "../output.ts";
 import { chooseRun, projectStore, UsageError, withSession } from "../project.ts";
-import { findArtifact } from "@diffucoder/lineage";
 import { setOption } from "./run.ts";
 import { RUN_OPTION } from "./runs.ts";
 

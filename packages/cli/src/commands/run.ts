@@ -1,10 +1,9 @@
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { openStore } from "@diffucoder/lineage";
 import { loadRegistry, openHome, planPipeline, previewPipeline, readPipeline, startPipeline, uiLink, type ReadOptions } from "@diffucoder/orchestrator";
 import { EXIT } from "../exit-codes.ts";
 import { outputOption, print, say, type OutputFormat } from "../output.ts";
-import { withSession } from "../project.ts";
+import { projectStore, withSession } from "../project.ts";
 import { renderPlan } from "../render-plan.ts";
 import { followAndReport } from "../report-run.ts";
 
@@ -46,10 +45,10 @@ export function runCommand(): Command {
       const home = openHome();
       if (options.plan === true) {
         const plans = await planPipeline(pipeline, registry);
-        const previews = await previewPipeline(pipeline, registry, await openStore(home.store));
+        const previews = await previewPipeline(pipeline, registry, await projectStore(home));
         const stages = previews.map((preview) => {
-          const { key } = "keyed" in preview ? preview.keyed : {};
-          return { id: preview.id, state: preview.kind, ...(key === undefined ? {} : { key }), ..."reason" in preview ? { reason: preview.reason } : {}, plan: plans.get(preview.id)! };
+          const { id, kind } = preview;
+          return { id, state: kind, ...("keyed" in preview ? { key: preview.keyed.key } : {}), ...("reason" in preview ? { reason: preview.reason } : {}), plan: plans.get(id)! };
         });
         return print(options.output, { name: pipeline.name, seed: pipeline.seed, stages }, renderPlan);
       }

@@ -1,11 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { createReadStream, watch } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Command } from "commander";
 import { finalStatus, listRuns, openHome, pipelineStatus, stageLogPath, uiLink, type PipelineStatus } from "@diffucoder/orchestrator";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
-import { chooseRun, UsageError, withRunningServer, withSession } from "../project.ts";
+import { chooseRun, requireStage, UsageError, withRunningServer, withSession } from "../project.ts";
 import { exitCodeOf, followAndReport, nextSteps } from "../report-run.ts";
 import { renderRunSummary } from "../run-summary.ts";
 import { StageLines } from "../stage-line.ts";
@@ -17,7 +16,8 @@ export function runsCommand(): Command {
     .description("list the runs of this project, newest first")
     .addOption(outputOption())
     .action(async ({ output }: { output: OutputFormat }) => {
-      const runs = await withRunningServer(openHome(), (session) => listRuns(session?.home ?? openHome(), session));
+      const home = openHome();
+      const runs = await withRunningServer(home, (session) => listRuns(home, session));
       print(output, runs, (all) => (all.length === 0 ? "no runs yet" : table(["run", "state", "started", "recipe"], all.map(({ runId, state, startedAt, recipeFile }) => [runId, state, startedAt, recipeFile]))));
     });
 }
@@ -62,7 +62,7 @@ export function logsCommand(): Command {
     .action(async (stage: string, { run, follow }: { run?: string; follow?: boolean }) => {
       const home = openHome();
       const { runId, pipeline } = await chooseRun(home, run);
-      if (!pipeline.stages.some(({ id }) => id === stage)) throw new UsageError(`stage ${stage}: expected one of ${pipeline.stages.map(({ id }) => id).join(", ")}, found no such stage in run ${runId}`);
+      requireStage(pipeline, stage);
       const path = stageLogPath(home, runId, stage);
       if (follow === true) return followFile(path);
       const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
