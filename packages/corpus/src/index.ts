@@ -3,6 +3,21 @@ export { ContaminationIndex, type BenchmarkItem } from "./contamination.ts";
 export { readDataCard, type DataCard } from "./data-card.ts";
 export { EmptyCorpus, InvalidCard, SourceDrift, SourceMissing } from "./errors.ts";
 export { NearDuplicateIndex } from "./near-duplicates.ts";
+export {
+  findNearDuplicates,
+  type CandidatePair,
+  type DedupExecution,
+  type DedupProgress,
+  type NearDuplicateDocument,
+  type NearDuplicateOptions,
+  type NearDuplicateSummary,
+  type NearDuplicates,
+  type Removal,
+} from "./near-duplicates/find-near-duplicates.ts";
+export { CLUSTER_RULES, type ClusterRule } from "./near-duplicates/clusters.ts";
+export { KEEPER_RULES, type KeeperRule } from "./near-duplicates/keeper-order.ts";
+export { MinHashKernel, type Signature } from "./near-duplicates/minhash-kernel.ts";
+export { MINHASH_PRESETS, candidateProbability, type MinHashPreset, type MinHashScheme } from "./near-duplicates/minhash-scheme.ts";
 export { corpusStage } from "./run-corpus.ts";
 export { tokenizeStage } from "./run-tokenize.ts";
 export { treeDigest } from "./tree-source.ts";
