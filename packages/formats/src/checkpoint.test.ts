@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoint.ts";
-import { readSafetensors, type NamedTensor } from "./safetensors.ts";
+import { readSafetensors, tensorsToWrite, type NamedTensor } from "./safetensors.ts";
+import { writeWeights } from "./sharded-safetensors.ts";
 
 let directory: string;
 const fileOf = async (path: string) => join(directory, path);
@@ -117,4 +118,12 @@ test("files may lie anywhere", async () => {
   await writeFile(join(directory, "elsewhere"), "another tokenizer");
   const loaded = await loadCheckpoint(async (path) => join(directory, path === "tokenizer.json" ? "elsewhere" : path));
   expect(loaded.tokenizerJson).toBe("another tokenizer");
+});
+
+test("weights may lie in shards", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await unlink(join(directory, "model.safetensors"));
+  await writeWeights(directory, tensorsToWrite(CHECKPOINT.parameters, "F32"), 1);
+  expect(await readdir(directory)).toContain("model-00002-of-00002.safetensors");
+  expect((await loadCheckpoint(fileOf)).parameters).toEqual(CHECKPOINT.parameters);
 });

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { FormatError } from "./errors.ts";
 import { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
 import { readSafetensors, writeSafetensors, type NamedTensor } from "./safetensors.ts";
+import { WEIGHTS_FILE, Weights } from "./sharded-safetensors.ts";
 
 /** A model on disk in the Hugging Face layout, and what its training needs to go on. */
 export interface Checkpoint {
@@ -24,7 +25,7 @@ export async function saveCheckpoint(directory: string, checkpoint: Checkpoint):
   await writeFile(join(directory, "tokenizer.json"), checkpoint.tokenizerJson);
   await writeFile(join(directory, "trainer_state.json"), json(checkpoint.trainerState));
   await writeFile(join(directory, "metrics.jsonl"), formatMetrics(checkpoint.metrics));
-  await writeSafetensors(join(directory, "model.safetensors"), checkpoint.parameters);
+  await writeSafetensors(join(directory, WEIGHTS_FILE), checkpoint.parameters);
   if (checkpoint.optimizer === undefined) return;
   const { first, second } = checkpoint.optimizer;
   const moments = new Map([...prefixed("first", first), ...prefixed("second", second)]);
@@ -32,7 +33,7 @@ export async function saveCheckpoint(directory: string, checkpoint: Checkpoint):
 }
 
 /**
- * @param fileOf absolute path of a file of the checkpoint
+ * @param fileOf absolute path of a file of the checkpoint; weights may lie in one file or in shards
  * @param withOptimizer also read the moments, to continue the same training
  * @throws FormatError naming the file and tensor
  */
@@ -50,12 +51,21 @@ export async function loadCheckpoint(fileOf: (path: string) => Promise<string>, 
   const metricsPath = await fileOf("metrics.jsonl");
   return {
     config: await json("config.json"),
-    parameters: await readSafetensors(await fileOf("model.safetensors")),
+    parameters: await readWeights(fileOf),
     tokenizerJson: await text("tokenizer.json"),
     trainerState: await json("trainer_state.json"),
     metrics: parseMetrics(await readFile(metricsPath, "utf8"), metricsPath),
     optimizer: withOptimizer ? splitMoments(await readSafetensors(await fileOf("optimizer.safetensors"))) : undefined,
   };
+}
+
+async function readWeights(fileOf: (path: string) => Promise<string>): Promise<Map<string, NamedTensor>> {
+  const weights = await Weights.open(fileOf);
+  try {
+    return await weights.readAll();
+  } finally {
+    await weights.close();
+  }
 }
 
 const objectSchema = z.record(z.string(), z.unknown());

@@ -1,6 +1,7 @@
-import { open, writeFile } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { z } from "zod";
 import { FormatError } from "./errors.ts";
+import { DTYPE_BYTES, narrow, widen, type Dtype } from "./half-precision.ts";
 
 /** A named array as training sees it: row-major float32. */
 export interface NamedTensor {
@@ -8,116 +9,204 @@ export interface NamedTensor {
   readonly data: Float32Array;
 }
 
-const size = z.int().nonnegative();
-const entrySchema = z.object({ dtype: z.string(), shape: z.array(size), data_offsets: z.tuple([size, size]) });
-const headerSchema = z.object({ __metadata__: z.record(z.string(), z.string()).optional() }).catchall(entrySchema);
+/** What a header says of a tensor. */
+export interface TensorEntry {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+}
 
-type Entry = z.infer<typeof entrySchema>;
+/** Bytes of a tensor's numbers. */
+export const tensorBytes = ({ dtype, shape }: TensorEntry): number => volume(shape) * DTYPE_BYTES[dtype];
+
+/** A tensor to be written, whose bytes are asked for when their turn comes. */
+export interface TensorToWrite extends TensorEntry {
+  readonly name: string;
+  /** Little-endian, row-major. */
+  bytes(): Uint8Array | Promise<Uint8Array>;
+}
 
 /**
- * Writes tensors as float32, sorted by name; equal tensors give equal bytes.
+ * Writes tensors sorted by name; equal tensors give equal bytes.
  *
+ * @param dtype on disk; narrower ones round to the nearest value
  * @throws RangeError naming the tensor whose shape does not fit its values
  */
-export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, NamedTensor>): Promise<void> {
-  const names = [...tensors.keys()].sort();
-  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
-  let offset = 0;
-  for (const name of names) {
-    const { shape, data } = tensors.get(name)!;
+export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, NamedTensor>, dtype: Dtype = "F32"): Promise<void> {
+  await writeTensors(path, tensorsToWrite(tensors, dtype));
+}
+
+/** @throws RangeError naming the tensor whose shape does not fit its values */
+export function tensorsToWrite(tensors: ReadonlyMap<string, NamedTensor>, dtype: Dtype): TensorToWrite[] {
+  return [...tensors].map(([name, { shape, data }]) => {
     const expected = volume(shape);
     if (data.length !== expected) throw new RangeError(`tensor ${name}: expected ${expected} values for shape [${shape.join()}], found ${data.length}`);
-    header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
+    return { name, dtype, shape, bytes: () => narrow(data, dtype) };
+  });
+}
+
+/** Writes tensors one after the other: the widest first, so that each stays aligned, then by name, as the reference implementation does. */
+export async function writeTensors(path: string, tensors: readonly TensorToWrite[]): Promise<void> {
+  const ordered = [...tensors].sort((a, b) => DTYPES.indexOf(a.dtype) - DTYPES.indexOf(b.dtype) || (a.name < b.name ? -1 : 1));
+  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  let offset = 0;
+  for (const tensor of ordered) {
+    const { name, dtype, shape } = tensor;
+    header[name] = { dtype, shape, data_offsets: [offset, (offset += tensorBytes(tensor))] };
   }
   const text = JSON.stringify(header);
   // Padded with spaces so that the data begins at a multiple of 8.
   const json = Buffer.from(text + " ".repeat(-Buffer.byteLength(text) & 7));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(json.length));
-  const payload = names.map((name) => {
-    const { data } = tensors.get(name)!;
-    return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  });
-  await writeFile(path, Buffer.concat([length, json, ...payload]));
-}
-
-/**
- * Reads all tensors, widening BF16 and F16 to float32. As the published format demands, the tensors must fill the file
- * without gap or overlap.
- *
- * @throws FormatError `SafetensorsCorrupt` naming the file and the tensor
- */
-export async function readSafetensors(path: string): Promise<Map<string, NamedTensor>> {
-  const corrupt = (problem: string) => new FormatError("SafetensorsCorrupt", path, problem, "Fetch or build the checkpoint again");
-  const handle = await open(path, "r");
+  const handle = await open(path, "w");
   try {
-    const { size: fileBytes } = await handle.stat();
-    if (fileBytes < 8) throw corrupt(`expected at least 8 bytes, found ${fileBytes}`);
-    const headerBytes = Number((await readExactly(handle, 0, 8)).readBigUInt64LE());
-    if (headerBytes > fileBytes - 8) throw corrupt(`expected a header of ${headerBytes} bytes, found a file of ${fileBytes}`);
-    const entries = parseHeader((await readExactly(handle, 8, headerBytes)).toString("utf8"), corrupt);
-    const start = 8 + headerBytes;
-    let position = 0;
-    for (const [name, { dtype, shape, data_offsets: [begin, end] }] of [...entries].sort(byPlace)) {
-      const width = WIDTHS[dtype];
-      if (width === undefined) throw corrupt(`tensor ${name}: expected dtype F32, BF16 or F16, found ${dtype}`);
-      const expected = volume(shape) * width;
-      if (end - begin !== expected) throw corrupt(`tensor ${name}: expected ${expected} bytes for shape [${shape.join()}], found ${end - begin}`);
-      if (begin !== position) throw corrupt(`tensor ${name}: expected bytes from offset ${position}, found from ${begin}`);
-      if (start + end > fileBytes) throw corrupt(`tensor ${name}: expected bytes up to ${start + end}, found a file of ${fileBytes}`);
-      position = end;
-    }
-    if (start + position !== fileBytes) throw corrupt(`expected ${start + position} bytes, found a file of ${fileBytes}`);
-    const tensors = new Map<string, NamedTensor>();
-    for (const [name, { dtype, shape, data_offsets: [begin, end] }] of entries) {
-      tensors.set(name, { shape, data: widen(await readExactly(handle, start + begin, end - begin), dtype) });
-    }
-    return tensors;
+    await handle.writeFile(length);
+    await handle.writeFile(json);
+    for (const tensor of ordered) await handle.writeFile(await tensor.bytes());
   } finally {
     await handle.close();
   }
 }
 
-const WIDTHS: Readonly<Record<string, number>> = { F32: 4, BF16: 2, F16: 2 };
+/** In the order in which they stand in a file. */
+const DTYPES: readonly Dtype[] = ["F32", "BF16", "F16"];
 
-async function readExactly(handle: Awaited<ReturnType<typeof open>>, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  await handle.read(buffer, 0, length, position);
-  return buffer;
+/**
+ * Reads all tensors, widening BF16 and F16 to float32.
+ *
+ * @throws FormatError `SafetensorsCorrupt` naming the file and the tensor
+ */
+export async function readSafetensors(path: string): Promise<Map<string, NamedTensor>> {
+  const file = await SafetensorsFile.open(path);
+  try {
+    const tensors = new Map<string, NamedTensor>();
+    for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
+    return tensors;
+  } finally {
+    await file.close();
+  }
 }
 
-function parseHeader(text: string, corrupt: (problem: string) => FormatError): [string, Entry][] {
+/** A safetensors file whose header is read and checked; each tensor is read when asked for. */
+export class SafetensorsFile {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  readonly #places: ReadonlyMap<string, Place>;
+
+  private constructor(path: string, handle: FileHandle, places: ReadonlyMap<string, Place>) {
+    this.path = path;
+    this.#handle = handle;
+    this.#places = places;
+  }
+
+  /**
+   * As the published format demands, the tensors must fill the file without gap or overlap.
+   *
+   * @throws FormatError `SafetensorsCorrupt` naming the file and the tensor
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const handle = await open(path, "r");
+    try {
+      return new SafetensorsFile(path, handle, await readPlaces(path, handle));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  get tensors(): ReadonlyMap<string, TensorEntry> {
+    return this.#places;
+  }
+
+  /** @throws FormatError `SafetensorsCorrupt` when there is no tensor of that name */
+  async read(name: string): Promise<NamedTensor> {
+    const { dtype, shape } = this.#place(name);
+    return { shape, data: widen(await this.readBytes(name), dtype) };
+  }
+
+  /** Little-endian numbers as they stand in the file. */
+  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    const { position, bytes } = this.#place(name);
+    return readExactly(this.path, this.#handle, position, bytes);
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  #place(name: string): Place {
+    const place = this.#places.get(name);
+    if (place !== undefined) return place;
+    throw corrupt(this.path, `expected a tensor ${name}, found none of that name`);
+  }
+}
+
+interface Place extends TensorEntry {
+  readonly position: number;
+  readonly bytes: number;
+}
+
+async function readPlaces(path: string, handle: FileHandle): Promise<Map<string, Place>> {
+  const { size: fileBytes } = await handle.stat();
+  if (fileBytes < 8) throw corrupt(path, `expected at least 8 bytes, found ${fileBytes}`);
+  const lengthField = await readExactly(path, handle, 0, 8);
+  const headerBytes = Number(new DataView(lengthField.buffer).getBigUint64(0, true));
+  if (headerBytes > fileBytes - 8) throw corrupt(path, `expected a header of ${headerBytes} bytes, found a file of ${fileBytes}`);
+  const entries = parseHeader(path, Buffer.from(await readExactly(path, handle, 8, headerBytes)).toString("utf8"));
+  const start = 8 + headerBytes;
+  let position = 0;
+  for (const [name, entry] of [...entries].sort(byPlace)) {
+    const [begin, end] = entry.data_offsets;
+    if (!isDtype(entry.dtype)) throw corrupt(path, `tensor ${name}: expected dtype F32, BF16 or F16, found ${entry.dtype}`);
+    const expected = tensorBytes({ dtype: entry.dtype, shape: entry.shape });
+    if (end - begin !== expected) throw corrupt(path, `tensor ${name}: expected ${expected} bytes for shape [${entry.shape.join()}], found ${end - begin}`);
+    if (begin !== position) throw corrupt(path, `tensor ${name}: expected bytes from offset ${position}, found from ${begin}`);
+    if (start + end > fileBytes) throw corrupt(path, `tensor ${name}: expected bytes up to ${start + end}, found a file of ${fileBytes}`);
+    position = end;
+  }
+  if (start + position !== fileBytes) throw corrupt(path, `expected ${start + position} bytes, found a file of ${fileBytes}`);
+  return new Map(entries.map(([name, { dtype, shape, data_offsets: [begin, end] }]) => [name, { dtype: dtype as Dtype, shape, position: start + begin, bytes: end - begin }]));
+}
+
+const size = z.int().nonnegative();
+const headerEntry = z.object({ dtype: z.string(), shape: z.array(size), data_offsets: z.tuple([size, size]) });
+const headerSchema = z.object({ __metadata__: z.record(z.string(), z.string()).optional() }).catchall(headerEntry);
+
+type HeaderEntry = z.infer<typeof headerEntry>;
+
+function parseHeader(path: string, text: string): [string, HeaderEntry][] {
   let header: unknown;
   try {
     header = JSON.parse(text);
   } catch {
-    throw corrupt("expected a JSON header, found something else");
+    throw corrupt(path, "expected a JSON header, found something else");
   }
   const parsed = headerSchema.safeParse(header);
-  if (!parsed.success) throw corrupt(`expected a header of tensors, found\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw corrupt(path, `expected a header of tensors, found\n${z.prettifyError(parsed.error)}`);
   const { __metadata__, ...tensors } = parsed.data;
   return Object.entries(tensors);
 }
 
+const isDtype = (dtype: string): dtype is Dtype => dtype in DTYPE_BYTES;
+
 const volume = (shape: readonly number[]): number => shape.reduce((product, dimension) => product * dimension, 1);
 
 /** Empty tensors come before the one that begins at the same place. */
-const byPlace = ([, { data_offsets: a }]: [string, Entry], [, { data_offsets: b }]: [string, Entry]): number => a[0] - b[0] || a[1] - b[1];
+const byPlace = ([, { data_offsets: a }]: [string, HeaderEntry], [, { data_offsets: b }]: [string, HeaderEntry]): number => a[0] - b[0] || a[1] - b[1];
 
-function widen(bytes: Buffer, dtype: string): Float32Array {
-  if (dtype === "F32") return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-  if (dtype === "BF16") return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
-  return Float32Array.from(halves, float16ToNumber);
+/** One system call reads at most 2 GiB. */
+const MOST_AT_ONCE = 2 ** 30;
+
+async function readExactly(path: string, handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, MOST_AT_ONCE), position + done);
+    if (bytesRead === 0) throw corrupt(path, `expected ${length} bytes from offset ${position}, found ${done}`);
+    done += bytesRead;
+  }
+  return bytes;
 }
 
-/** @source IEEE 754-2019, binary16 */
-function float16ToNumber(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+function corrupt(path: string, problem: string): FormatError {
+  return new FormatError("SafetensorsCorrupt", path, problem, "Fetch or build the checkpoint again");
 }

@@ -1,6 +1,6 @@
 /**
  * Byte-level BPE writes each byte as one printable character: printable Latin-1 stands for itself, the rest for
- * characters from U+0100 on. A byte's token id is its place in that order.
+ * characters from U+0100 on. Vocabularies that are learned here give a byte its place in that order as its id.
  *
  * @source Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), encoder.py
  */
@@ -17,6 +17,19 @@ export const ID_OF_BYTE: readonly number[] = BYTE_OF_ID.reduce<number[]>((ids, b
 export const CHARACTER_OF_ID: readonly string[] = BYTE_OF_ID.map((byte, id) =>
   String.fromCharCode(id < printable.length ? byte : 0x100 + id - printable.length),
 );
+
+const byteOfCharacter = new Map(CHARACTER_OF_ID.map((character, id) => [character, BYTE_OF_ID[id]!]));
+
+/** What a token's name in a vocabulary stands for; a name outside the alphabet, such as a special token's, stands for itself. */
+export function bytesOfName(name: string): Uint8Array {
+  const bytes = new Uint8Array(name.length);
+  for (let i = 0; i < name.length; i++) {
+    const byte = byteOfCharacter.get(name[i]!);
+    if (byte === undefined) return Buffer.from(name);
+    bytes[i] = byte;
+  }
+  return bytes;
+}
 
 function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);

@@ -1,60 +1,60 @@
-import { z } from "zod";
-import { BYTE_OF_ID, CHARACTER_OF_ID, ID_OF_BYTE } from "./byte-alphabet.ts";
+import { CHARACTER_OF_ID, ID_OF_BYTE } from "./byte-alphabet.ts";
 import { TokenizerError } from "./errors.ts";
-import { mergePair } from "./merge-pair.ts";
-import { PRE_TOKEN, PUBLISHED_PATTERN } from "./pre-tokenizer.ts";
+import { Merger } from "./merger.ts";
+import { wordEnd } from "./pre-tokenizer.ts";
+import { formatTokenizerJson, parseTokenizerJson } from "./tokenizer-json.ts";
+import { formatVocabularyFiles, parseVocabularyFiles, type VocabularyFiles } from "./vocabulary-files.ts";
+import { bytesOfIds, learnedVocabulary, vocabularySize, withSpecialTokens, type Vocabulary } from "./vocabulary.ts";
+import { WordTable } from "./word-table.ts";
 
 /** Names as in Qwen2.5 and Dream; they close the vocabulary in this order. */
 export const SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>", "<|dlm_pad|>"] as const;
 
 export interface EncodeOptions {
-  /** Read special tokens in the text as such; otherwise they are plain text. */
+  /** Read added tokens in the text, such as `<|im_end|>`, as such; otherwise they are plain text. */
   readonly specials?: boolean;
 }
 
 /** Byte-level BPE with Qwen2's pre-tokenizer and NFC normalisation. */
 export class Tokenizer {
   readonly vocabSize: number;
-  readonly #merges: readonly (readonly [number, number])[];
-  /** Merged id by left * vocabSize + right; a lower id was learned earlier and merges first. */
-  readonly #mergedId = new Map<number, number>();
-  readonly #bytesOfId: Uint8Array[];
-  readonly #specials: ReadonlyMap<string, number>;
-  readonly #specialPattern: RegExp | undefined;
-  readonly #idsOfWord = new Map<string, readonly number[]>();
+  readonly #vocabulary: Vocabulary;
+  readonly #merger: Merger;
+  readonly #idOfByte: readonly number[];
+  readonly #bytesOfId: readonly (Uint8Array | undefined)[];
+  readonly #added: ReadonlyMap<string, number>;
+  readonly #addedPattern: RegExp | undefined;
+  readonly #known = new KnownWords();
 
   /** @param merges pairs of ids in the order learned; the k-th makes id 256 + k */
-  constructor(merges: readonly (readonly [number, number])[], specialTokens: readonly string[] = SPECIAL_TOKENS) {
-    this.#merges = merges;
-    this.vocabSize = BYTE_OF_ID.length + merges.length + specialTokens.length;
-    this.#bytesOfId = BYTE_OF_ID.map((byte) => Uint8Array.of(byte));
-    for (const [left, right] of merges) {
-      this.#mergedId.set(left * this.vocabSize + right, this.#bytesOfId.length);
-      this.#bytesOfId.push(Buffer.concat([this.#bytesOfId[left]!, this.#bytesOfId[right]!]));
-    }
-    const firstSpecial = this.#bytesOfId.length;
-    this.#specials = new Map(specialTokens.map((token, i) => [token, firstSpecial + i]));
-    this.#bytesOfId.push(...specialTokens.map((token) => Buffer.from(token)));
-    const alternatives = specialTokens.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    this.#specialPattern = alternatives.length === 0 ? undefined : new RegExp(`(${alternatives.join("|")})`);
+  constructor(merges: readonly (readonly [number, number])[], specialTokens?: readonly string[]);
+  constructor(vocabulary: Vocabulary);
+  constructor(given: Vocabulary | readonly (readonly [number, number])[], specialTokens: readonly string[] = SPECIAL_TOKENS) {
+    const vocabulary = "names" in given ? given : learnedVocabulary(given, specialTokens);
+    const idOfName = new Map(vocabulary.names.map((name, id) => [name, id]));
+    this.#vocabulary = vocabulary;
+    this.vocabSize = vocabularySize(vocabulary);
+    this.#idOfByte = ID_OF_BYTE.map((base) => idOfName.get(CHARACTER_OF_ID[base])!);
+    this.#merger = new Merger(vocabulary.merges.map(([left, right]) => [idOfName.get(left)!, idOfName.get(right)!, idOfName.get(left + right)!]));
+    this.#bytesOfId = bytesOfIds(vocabulary);
+    this.#added = new Map(vocabulary.added.map(({ content, id }) => [content, id]));
+    this.#addedPattern = patternOf([...this.#added.keys()]);
   }
 
-  /** Id of a special token. @throws TokenizerError `UnknownToken` */
-  id(specialToken: string): number {
-    const id = this.#specials.get(specialToken);
+  /** Id of an added token. @throws TokenizerError `UnknownToken` */
+  id(addedToken: string): number {
+    const id = this.#added.get(addedToken);
     if (id !== undefined) return id;
-    throw new TokenizerError("UnknownToken", `token: expected one of ${[...this.#specials.keys()].join(" ")}, found ${specialToken}`);
+    throw new TokenizerError("UnknownToken", `token: expected one of ${[...this.#added.keys()].join(" ")}, found ${addedToken}`);
   }
 
   encode(text: string, options: EncodeOptions = {}): Uint32Array {
-    const ids: number[] = [];
-    const parts = options.specials === true && this.#specialPattern !== undefined ? text.split(this.#specialPattern) : [text];
-    for (const part of parts) {
-      const special = options.specials === true ? this.#specials.get(part) : undefined;
-      if (special !== undefined) ids.push(special);
-      else for (const [word] of part.normalize("NFC").matchAll(PRE_TOKEN)) for (const id of this.#encodeWord(word)) ids.push(id);
-    }
-    return Uint32Array.from(ids);
+    if (options.specials !== true || this.#addedPattern === undefined) return this.#encodePlain(text);
+    const parts = text.split(this.#addedPattern).map((part) => {
+      const id = this.#added.get(part);
+      return id === undefined ? this.#encodePlain(part) : Uint32Array.of(id);
+    });
+    return joined(parts);
   }
 
   /** Undoes `encode` up to NFC; bytes that are not UTF-8 become U+FFFD. @throws TokenizerError `UnknownToken` */
@@ -62,130 +62,109 @@ export class Tokenizer {
     const parts: Uint8Array[] = [];
     for (const id of ids) {
       const bytes = this.#bytesOfId[id];
-      if (bytes === undefined) throw new TokenizerError("UnknownToken", `token id: expected one below ${this.vocabSize}, found ${id}`);
+      if (bytes === undefined) throw new TokenizerError("UnknownToken", `token id: expected one of the vocabulary's ${this.vocabSize}, found ${id}`);
       parts.push(bytes);
     }
     return Buffer.concat(parts).toString("utf8");
   }
 
+  /** The same with those of the special tokens that it lacks, at the ids behind its last one: 151,666 for Qwen2.5's `<|mask|>`. */
+  withSpecialTokens(specialTokens: readonly string[] = SPECIAL_TOKENS): Tokenizer {
+    return new Tokenizer(withSpecialTokens(this.#vocabulary, specialTokens));
+  }
+
   /** Hugging Face `tokenizer.json`. */
   toJson(): string {
-    const nameOf = (id: number) => [...this.#bytesOfId[id]!].map((byte) => CHARACTER_OF_ID[ID_OF_BYTE[byte]!]).join("");
-    const vocab = Object.fromEntries(this.#bytesOfId.slice(0, BYTE_OF_ID.length + this.#merges.length).map((_, id) => [nameOf(id), id]));
-    const added = [...this.#specials].map(([content, id]) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    }));
-    const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false };
-    const json = {
-      version: "1.0",
-      truncation: null,
-      padding: null,
-      added_tokens: added,
-      normalizer: { type: "NFC" },
-      pre_tokenizer: {
-        type: "Sequence",
-        pretokenizers: [{ type: "Split", pattern: { Regex: PUBLISHED_PATTERN }, behavior: "Isolated", invert: false }, byteLevel],
-      },
-      post_processor: null,
-      decoder: byteLevel,
-      model: {
-        type: "BPE",
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: false,
-        vocab,
-        merges: this.#merges.map(([left, right]) => [nameOf(left), nameOf(right)]),
-      },
-    };
-    return `${JSON.stringify(json)}\n`;
+    return formatTokenizerJson(this.#vocabulary);
   }
 
-  /** @throws TokenizerError `TokenizerCorrupt` naming the key that is wrong */
+  /** @throws TokenizerError `TokenizerCorrupt` naming the key or token that is wrong */
   static fromJson(json: string): Tokenizer {
-    const parsed = tokenizerJson.safeParse(parseJson(json));
-    if (!parsed.success) throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: ${z.prettifyError(parsed.error)}`);
-    const { model, added_tokens: added } = parsed.data;
-    const vocabulary = new Map(Object.entries(model.vocab));
-    const idOf = (name: string): number => {
-      const id = vocabulary.get(name);
-      if (id === undefined) throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: expected merge part ${name} in the vocabulary, found none`);
-      return id;
-    };
-    CHARACTER_OF_ID.forEach((character, id) => requireId(character, idOf(character), id));
-    const merges = model.merges.map((merge, index): [number, number] => {
-      const [left, right] = typeof merge === "string" ? merge.split(" ") : merge;
-      const id = BYTE_OF_ID.length + index;
-      requireId(`${left}${right}`, idOf(`${left}${right}`), id);
-      const parts: [number, number] = [idOf(left!), idOf(right!)];
-      if (Math.max(...parts) < id) return parts;
-      throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: expected merge ${index} to join tokens that come before it, found ${left} ${right}`);
-    });
-    const specials = [...added].sort((a, b) => a.id - b.id);
-    specials.forEach(({ content, id }, index) => requireId(content, id, BYTE_OF_ID.length + merges.length + index));
-    return new Tokenizer(
-      merges,
-      specials.map(({ content }) => content),
-    );
+    return new Tokenizer(parseTokenizerJson(json));
   }
 
-  #encodeWord(word: string): readonly number[] {
-    const known = this.#idsOfWord.get(word);
-    if (known !== undefined) return known;
-    let ids: readonly number[] = [...Buffer.from(word)].map((byte) => ID_OF_BYTE[byte]!);
-    for (let first = this.#firstMerge(ids); first !== undefined; first = this.#firstMerge(ids)) {
-      // All at once: a pair that a merge brings about was learned later, so that none of those comes in between.
-      ids = mergePair(ids, ...this.#merges[first - BYTE_OF_ID.length]!, first);
-    }
-    if (this.#idsOfWord.size < MAX_CACHED_WORDS) this.#idsOfWord.set(word, ids);
-    return ids;
+  /** The files that come without a `tokenizer.json`, as Dream's and DiffuCoder's do. */
+  toFiles(): VocabularyFiles {
+    return formatVocabularyFiles(this.#vocabulary);
   }
 
-  /** The id that was learned first among those that neighbours would merge to. */
-  #firstMerge(ids: readonly number[]): number | undefined {
-    let first = Infinity;
-    for (let i = 0; i + 1 < ids.length; i++) {
-      const merged = this.#mergedId.get(ids[i]! * this.vocabSize + ids[i + 1]!);
-      if (merged !== undefined && merged < first) first = merged;
+  /** @throws TokenizerError `TokenizerCorrupt` naming the file, and the key, line or token that is wrong */
+  static fromFiles(files: Partial<VocabularyFiles>): Tokenizer {
+    return new Tokenizer(parseVocabularyFiles(files));
+  }
+
+  #encodePlain(given: string): Uint32Array {
+    // Only marks from U+0300 on compose with what stands before them.
+    const text = MAY_COMPOSE.test(given) ? given.normalize("NFC") : given;
+    const known = this.#known;
+    let ids = new Uint32Array(16 + (text.length >> 1));
+    let count = 0;
+    for (let start = 0; start < text.length; ) {
+      const end = wordEnd(text, start);
+      let word = known.find(text, start, end);
+      if (word < 0) word = known.add(text, start, end, this.#mergeWord(text.slice(start, end)));
+      const first = known.starts[word]!;
+      const behind = known.starts[word + 1]!;
+      if (count + behind - first > ids.length) ids = resized(ids, 2 * ids.length + behind - first);
+      for (let i = first; i < behind; i++) ids[count++] = known.ids[i]!;
+      start = end;
     }
-    return first === Infinity ? undefined : first;
+    return ids.slice(0, count);
+  }
+
+  #mergeWord(word: string): number[] {
+    return this.#merger.merge(Array.from(Buffer.from(word), (byte) => this.#idOfByte[byte]!));
   }
 }
 
-const MAX_CACHED_WORDS = 1 << 18;
+const MAY_COMPOSE = /[\u0300-\uffff]/;
 
-/** What decides ids. A tokenizer that splits or normalises in another way has other ids for the same vocabulary. */
-const tokenizerJson = z.object({
-  added_tokens: z.array(z.object({ id: z.int(), content: z.string() })),
-  normalizer: z.object({ type: z.literal("NFC") }),
-  pre_tokenizer: z.object({
-    pretokenizers: z.tuple([z.object({ type: z.literal("Split"), pattern: z.object({ Regex: z.literal(PUBLISHED_PATTERN) }) }), z.object({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false) })]),
-  }),
-  model: z.object({
-    type: z.literal("BPE"),
-    vocab: z.record(z.string(), z.int()),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
-  }),
-});
+/** Ids of words that were encoded before. */
+class KnownWords {
+  ids = new Uint32Array(1 << 14);
+  starts = new Uint32Array(1 << 12);
+  #table = new WordTable();
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new TokenizerError("TokenizerCorrupt", "tokenizer.json: expected JSON, found something else");
+  find(text: string, start: number, end: number): number {
+    return this.#table.find(text, start, end);
+  }
+
+  /** Forgets all words when they get too many: those that matter come back at once. */
+  add(text: string, start: number, end: number, ids: readonly number[]): number {
+    if (this.#table.size === MAX_KNOWN_WORDS || this.starts[this.#table.size]! > MAX_KNOWN_IDS) this.#table = new WordTable();
+    const word = this.#table.add(text, start, end);
+    if (word + 1 === this.starts.length) this.starts = resized(this.starts, 2 * this.starts.length);
+    const first = this.starts[word]!;
+    const behind = first + ids.length;
+    if (behind > this.ids.length) this.ids = resized(this.ids, Math.max(behind, 2 * this.ids.length));
+    this.ids.set(ids, first);
+    this.starts[word + 1] = behind;
+    return word;
   }
 }
 
-function requireId(token: string, found: number, expected: number): void {
-  if (found === expected) return;
-  throw new TokenizerError("TokenizerCorrupt", `tokenizer.json: expected id ${expected} for ${token}, found ${found}; vocabulary order must be bytes, merges, special tokens`);
+const MAX_KNOWN_WORDS = 1 << 18;
+const MAX_KNOWN_IDS = 1 << 22;
+
+function resized(array: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(length);
+  larger.set(array);
+  return larger;
+}
+
+function joined(parts: readonly Uint32Array[]): Uint32Array {
+  const whole = new Uint32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Finds any of the tokens, the longest where several begin. */
+function patternOf(tokens: readonly string[]): RegExp | undefined {
+  if (tokens.length === 0) return undefined;
+  const literals = [...tokens].sort((a, b) => b.length - a.length).map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`(${literals.join("|")})`);
 }

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { publishedWords } from "../test/published-words.ts";
 import { ID_OF_BYTE } from "./byte-alphabet.ts";
 import { TokenizerError } from "./errors.ts";
-import { PRE_TOKEN } from "./pre-tokenizer.ts";
 import { SPECIAL_TOKENS } from "./tokenizer.ts";
 import { trainTokenizer } from "./train-tokenizer.ts";
 
@@ -17,7 +17,7 @@ async function mergesOf(texts: string[], count: number): Promise<string[]> {
 
 /** The definition itself: count every pair anew, merge the best one, start over. */
 function naiveMerges(texts: readonly string[], count: number): [number, number][] {
-  const words = texts.flatMap((text) => [...text.normalize("NFC").matchAll(PRE_TOKEN)]).map(([word]) => [...Buffer.from(word)].map((byte) => ID_OF_BYTE[byte]!));
+  const words = texts.flatMap((text) => publishedWords(text.normalize("NFC"))).map((word) => [...Buffer.from(word)].map((byte) => ID_OF_BYTE[byte]!));
   const merges: [number, number][] = [];
   while (merges.length < count) {
     const pairs = new Map<string, { left: number; right: number; count: number }>();

@@ -1,8 +1,9 @@
 import { ID_OF_BYTE } from "./byte-alphabet.ts";
 import { TokenizerError } from "./errors.ts";
 import { mergePair } from "./merge-pair.ts";
-import { PRE_TOKEN } from "./pre-tokenizer.ts";
+import { wordEnd } from "./pre-tokenizer.ts";
 import { SPECIAL_TOKENS, Tokenizer } from "./tokenizer.ts";
+import { WordTable } from "./word-table.ts";
 
 export interface TrainTokenizerOptions {
   /** Bytes, merges and special tokens together. Fewer merges are learned when the text runs out of pairs. */
@@ -25,11 +26,23 @@ export async function trainTokenizer(texts: Iterable<string> | AsyncIterable<str
       `vocabSize: expected at least ${ID_OF_BYTE.length + specialTokens.length}, found ${vocabSize}`,
     );
   }
-  const counts = new Map<string, number>();
-  for await (const text of texts) {
-    for (const [word] of text.normalize("NFC").matchAll(PRE_TOKEN)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return new Tokenizer(learnMerges(await countWords(texts), mergeCount), specialTokens);
+}
+
+async function countWords(texts: Iterable<string> | AsyncIterable<string>): Promise<Word[]> {
+  const table = new WordTable();
+  const counts: number[] = [];
+  for await (const given of texts) {
+    const text = given.normalize("NFC");
+    for (let start = 0; start < text.length; ) {
+      const end = wordEnd(text, start);
+      const known = table.find(text, start, end);
+      const word = known < 0 ? table.add(text, start, end) : known;
+      counts[word] = (counts[word] ?? 0) + 1;
+      start = end;
+    }
   }
-  return new Tokenizer(learnMerges(counts, mergeCount), specialTokens);
+  return counts.map((count, word) => ({ ids: Array.from(Buffer.from(table.word(word)), (byte) => ID_OF_BYTE[byte]!), count }));
 }
 
 interface Word {
@@ -45,8 +58,7 @@ interface Pair {
   readonly words: Set<number>;
 }
 
-function learnMerges(counts: ReadonlyMap<string, number>, mergeCount: number): [number, number][] {
-  const words: Word[] = [...counts].map(([text, count]) => ({ ids: [...Buffer.from(text)].map((byte) => ID_OF_BYTE[byte]!), count }));
+function learnMerges(words: readonly Word[], mergeCount: number): [number, number][] {
   const pairs = new PairIndex();
   words.forEach((word, index) => pairs.addWord(word, index));
   const merges: [number, number][] = [];

@@ -1,0 +1,49 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cacheDirectory } from "@diffucoder/lineage";
+
+const TORCH = "2.15.0";
+const TRANSFORMERS = "5.24.0";
+
+/** Runs a Python script of this folder under Hugging Face's libraries; what it prints must be JSON. */
+export function runHuggingFace<T>(script: string, args: readonly string[], options: { readonly torch?: boolean } = {}): T {
+  const python = pythonPeer(`huggingface-${TRANSFORMERS}`, [`transformers==${TRANSFORMERS}`, "tokenizers==0.23.3", "safetensors==0.8.0", "tiktoken==0.14.0", "numpy"]);
+  // PyTorch brings gigabytes along, so all that compare with it share one environment.
+  const path = options.torch === true ? sitePackages(pythonPeer(`torch-${TORCH}`, [`torch==${TORCH}`, "numpy"])) : undefined;
+  const env = { ...process.env, TOKENIZERS_PARALLELISM: "false", HF_HUB_OFFLINE: "1", ...(path === undefined ? {} : { PYTHONPATH: path }) };
+  const output = execFileSync(python, [join(import.meta.dirname, script), ...args], { env, stdio: ["ignore", "pipe", "inherit"], maxBuffer: 2 ** 30, encoding: "utf8" });
+  return JSON.parse(output) as T;
+}
+
+/** Files of an npm package that is only compared with, in the cache. */
+export function npmPeer(name: string, version: string): string {
+  const folder = join(cacheDirectory(), "peers", `${name}-${version}`);
+  install(folder, () => {
+    execFileSync("npm", ["install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`], { stdio: "ignore" });
+  });
+  return join(folder, "node_modules", name);
+}
+
+function pythonPeer(name: string, packages: readonly string[]): string {
+  const folder = join(cacheDirectory(), "peers", name);
+  const python = join(folder, "bin", "python");
+  install(folder, () => {
+    execFileSync("python3", ["-m", "venv", folder]);
+    execFileSync(python, ["-m", "pip", "install", "--quiet", ...packages], { stdio: "inherit" });
+  });
+  return python;
+}
+
+function install(folder: string, work: () => void): void {
+  if (existsSync(join(folder, "installed"))) return;
+  console.log(`installing into ${folder}, once`);
+  work();
+  writeFileSync(join(folder, "installed"), "");
+}
+
+function sitePackages(python: string): string {
+  const libraries = join(python, "..", "..", "lib");
+  const version = readdirSync(libraries).find((name) => name.startsWith("python"))!;
+  return join(libraries, version, "site-packages");
+}
