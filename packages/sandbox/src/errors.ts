@@ -13,3 +13,10 @@ export class SandboxFault extends StageError {
     super({ code: "SandboxFault", message: `sandbox: expected a verdict, found ${what}. Retry; \`diffucoder doctor\` tells whether the sandbox works at all.`, retryable: true, details: { what } });
   }
 }
+
+/** The checks of a job could not judge any program. Never a score either. */
+export class ChecksInvalid extends StageError {
+  constructor(problem: string) {
+    super({ code: "ChecksInvalid", message: `checks: expected Python that calls the program with plain data, found that ${problem}. Correct the task.`, retryable: false, details: { problem } });
+  }
+}

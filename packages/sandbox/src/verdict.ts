@@ -1,8 +1,11 @@
 export interface SandboxLimits {
   /** From the start of a job to its verdict. */
   readonly wallMs: number;
+  /** Of each process of the program. Whole seconds. */
   readonly cpuSeconds: number;
+  /** Address space of each process, and resident memory of all together. */
   readonly memoryBytes: number;
+  /** Threads count as well. */
   readonly processes: number;
   /** Standard output and error together. */
   readonly outputBytes: number;
@@ -11,10 +14,15 @@ export interface SandboxLimits {
 export interface SandboxJob {
   /** Python source of the program. It never sees the checks. */
   readonly candidate: string;
-  /** Python sources, each run on its own; one that ends without an exception has passed. */
+  /**
+   * Python sources, each run in a namespace of its own; one that ends without an exception has passed. If it defines
+   * `unittest.TestCase` classes, they are run too.
+   */
   readonly checks: readonly string[];
-  /** Functions of the program that checks call by name; `__candidate__(name)` gives any other. */
+  /** Functions and classes of the program that checks use by name; `__candidate__(name)` gives any other. */
   readonly entryPoints: readonly string[];
+  /** Those whose objects checks make and then call methods of, with arguments. */
+  readonly classes?: readonly string[];
   readonly limits?: Partial<SandboxLimits>;
 }
 

