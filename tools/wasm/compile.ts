@@ -22,7 +22,7 @@ export async function compileWat(source: string): Promise<{ readonly path: strin
     `  ${lines.map((line) => `"${line}"`).join(" +\n  ")};`,
     "",
   ].join("\n");
-  return { path: join(ROOT, source.replace(/\.wat$/, ".wasm.ts")), text };
+  return { path: join(ROOT, source.replace(/\.wat$/, "-wasm.ts")), text };
 }
 
 if (import.meta.main) {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { StageCancelled, canonicalJson, sha256 } from "@diffucoder/lineage";
+import { StageCancelled, sha256 } from "@diffucoder/lineage";
 import { BoundedWork } from "./bounded-work.ts";
 import { clusterPairs, type ClusterRule, type Clustering } from "./clusters.ts";
 import { DocumentTable, type KeeperOrder, type KeeperRule } from "./keeper-order.ts";
@@ -73,7 +73,7 @@ export interface NearDuplicateSummary {
   readonly candidatePairs: number;
   /** Candidate pairs at or above the threshold. */
   readonly likePairs: number;
-  /** Pairs within groups too large to be compared in full, see `COMPARED_PER_GROUP`. */
+  /** Pairs within groups too large to be compared in full, see `comparedInGroup`. */
   readonly skippedPairs: number;
   /** Clusters of two documents and more. */
   readonly clusters: number;
@@ -156,13 +156,20 @@ class Dedup {
   async sign(documents: Documents): Promise<void> {
     const capacity = this.#options.execution?.unitBytes ?? UNIT_BYTES;
     const work = new BoundedWork<UnitResult>(this.#pool.size + 1);
+    const spare: TextBatch[] = [];
     let batch = new TextBatch(capacity);
     const flush = async () => {
       if (batch.documents === 0) return;
-      const unit = batch.unit(this.#scheme, (digest) => this.#path(digest));
-      this.#signed.push({ path: unit.output, first: this.#table.length - batch.documents, documents: batch.documents });
-      batch = new TextBatch(capacity);
-      await work.add(() => this.#run(unit));
+      const full = batch;
+      const unit = full.unit(this.#scheme, (digest) => this.#path(digest));
+      this.#signed.push({ path: unit.output, first: this.#table.length - full.documents, documents: full.documents });
+      await work.add(async () => {
+        const result = await this.#run(unit);
+        full.clear();
+        spare.push(full);
+        return result;
+      });
+      batch = spare.pop() ?? new TextBatch(capacity);
     };
     for await (const document of documents) {
       if (batch.isFullFor(document.text)) await flush();
@@ -176,11 +183,11 @@ class Dedup {
 
   async join(): Promise<void> {
     const { ranks, digest } = this.#keeperOrder;
-    const inputs = sha256(canonicalJson({ signed: this.#signed.map(({ path }) => path.slice(this.#options.directory.length)), order: digest }));
+    const inputs = this.#digestOf([digest, ...this.#signed.map(({ path }) => path)]);
     const ranges = this.#rangesOf(SEGMENTS, this.#bandRecords / RECORDS_PER_UNIT);
     const units = ranges.map(([firstSegment, endSegment]) => ({
       kind: "join" as const,
-      output: this.#path(`${inputs.slice(0, 32)}-${firstSegment}-${endSegment}.candidates`),
+      output: this.#path(`${inputs}-${firstSegment}-${endSegment}.candidates`),
       signed: this.#signed,
       ...(ranks === undefined ? {} : { ranks }),
       firstSegment,
@@ -194,11 +201,11 @@ class Dedup {
 
   async verify(): Promise<void> {
     const { order } = this.#keeperOrder;
-    const inputs = sha256(this.#candidates.map((path) => path.slice(this.#options.directory.length)).join("\n"));
+    const inputs = this.#digestOf(this.#candidates);
     const ranges = this.#rangesOf(this.#table.length, this.#candidatePairs / PAIRS_PER_UNIT);
     const units = ranges.map(([firstRank, endRank]) => ({
       kind: "verify" as const,
-      output: this.#path(`${inputs.slice(0, 32)}-${firstRank}-${endRank}.compared`),
+      output: this.#path(`${inputs}-${firstRank}-${endRank}.compared`),
       signed: this.#signed,
       scheme: this.#scheme,
       candidates: this.#candidates,
@@ -242,6 +249,11 @@ class Dedup {
         for (const { first, second, similarity } of compared.values().flatMap(readCompared)) yield { firstId: idAt(first), secondId: idAt(second), similarity };
       },
     };
+  }
+
+  /** What a unit's output is named by, so that it is found again only when all that it was made of is the same. */
+  #digestOf(inputs: readonly string[]): string {
+    return sha256(inputs.map((input) => input.replace(this.#options.directory, "")).join("\n")).slice(0, 32);
   }
 
   #path(name: string): string {

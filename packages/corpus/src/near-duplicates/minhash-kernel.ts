@@ -1,6 +1,6 @@
 import { stream } from "@diffucoder/random";
 import type { MinHashScheme } from "./minhash-scheme.ts";
-import { MINHASH_WASM } from "./minhash.wasm.ts";
+import { MINHASH_WASM } from "./minhash-wasm.ts";
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
@@ -46,7 +46,6 @@ export class MinHashKernel {
   readonly #free: number;
   #heldCount = 0;
   #heldMask = 0;
-  #heldTable = 0;
 
   constructor(scheme: MinHashScheme) {
     this.#scheme = scheme;
@@ -81,25 +80,30 @@ export class MinHashKernel {
     this.#heldCount = runs.length / 8;
     const slots = slotsFor(this.#heldCount);
     this.#heldMask = slots - 1;
-    this.#heldTable = this.#free;
-    const values = this.#heldTable + slots * 8;
+    const values = this.#free + slots * 8;
     this.#reserve(values + runs.length);
     new Uint8Array(this.#exports.memory.buffer).set(runs, values);
-    this.#exports.fillTable(values, this.#heldCount, this.#heldTable, this.#heldMask);
+    this.#exports.fillTable(values, this.#heldCount, this.#free, this.#heldMask);
   }
 
-  /** How many runs are in both, and how many in either; their quotient is the Jaccard similarity. */
+  /**
+   * How many runs are in both, and how many in either; their quotient is the Jaccard similarity.
+   *
+   * @throws RangeError when none are held
+   */
   compare(runs: Uint8Array): { readonly shared: number; readonly union: number } {
-    const values = this.#heldTable + (this.#heldMask + 1) * 8;
+    if (this.#heldCount === 0) throw new RangeError("compare: expected runs that are held, found none; `sign` lets go of them");
+    const values = this.#free + (this.#heldMask + 1) * 8;
     this.#reserve(values + runs.length);
     new Uint8Array(this.#exports.memory.buffer).set(runs, values);
     const count = runs.length / 8;
-    const shared = this.#exports.countFound(values, count, this.#heldTable, this.#heldMask);
+    const shared = this.#exports.countFound(values, count, this.#free, this.#heldMask);
     return { shared, union: this.#heldCount + count - shared };
   }
 
   #distinctRuns(text: Uint8Array): { runs: number; count: number } {
     if (text.length > LARGEST_TEXT_BYTES) throw new RangeError(`text: expected at most ${LARGEST_TEXT_BYTES} bytes, found ${text.length}`);
+    this.#heldCount = 0;
     const words = aligned(this.#free + text.length);
     const mostWords = (text.length >> 1) + 1;
     this.#reserve(words + mostWords * 8);

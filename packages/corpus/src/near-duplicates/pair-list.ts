@@ -7,6 +7,14 @@ export class PairList {
     this.#words = new Uint32Array(capacity * 2);
   }
 
+  get length(): number {
+    return this.#length / 2;
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
   add(first: number, second: number): void {
     if (this.#length === this.#words.length) this.#makeRoom();
     // Little-endian words of one u64, so that pairs sort by their first number.

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, type JsonValue } from "@diffucoder/lineage";
+import { canonicalJson } from "@diffucoder/lineage";
 import type { MinHashScheme } from "./minhash-scheme.ts";
 import type { SignUnit } from "./units.ts";
 
@@ -29,12 +29,21 @@ export class TextBatch {
     this.#ends.push(this.#bytes);
   }
 
-  /** @param outputOf path of the output, from a digest of all that decides it: the same texts are signed once */
+  /**
+   * The unit reads the batch's memory: nothing may be added until it is done.
+   *
+   * @param outputOf path of the output, from a digest of all that decides it, so that the same texts are signed once
+   */
   unit(scheme: MinHashScheme, outputOf: (digest: string) => string): SignUnit {
     const texts = this.#texts.subarray(0, this.#bytes);
     const ends = Uint32Array.from(this.#ends);
-    const digest = createHash("sha256").update(canonicalJson({ ...scheme } as JsonValue)).update(ends).update(Buffer.from(texts.buffer, 0, this.#bytes));
+    const digest = createHash("sha256").update(canonicalJson({ ...scheme })).update(ends).update(Buffer.from(texts.buffer, 0, this.#bytes));
     return { kind: "sign", output: outputOf(digest.digest("hex").slice(0, 32)), scheme, texts, ends };
+  }
+
+  clear(): void {
+    this.#ends.length = 0;
+    this.#bytes = 0;
   }
 }
 

@@ -18,21 +18,47 @@ export const DOCUMENT_MASK = MOST_DOCUMENTS - 1;
  * let through a few false candidates among 10^8 documents, which comparison rejects.
  */
 export class SignedFileWriter {
-  readonly #runs: BigUint64Array[] = [];
+  readonly #runs = new WordList();
   readonly #offsets = [0];
-  readonly #bands: BigUint64Array[] = [];
+  readonly #bands = new WordList();
+  #bandsPerDocument = 0;
 
   add({ runs, bands }: Signature): void {
-    this.#runs.push(runs.slice());
-    this.#offsets.push(this.#offsets.at(-1)! + runs.length);
-    this.#bands.push(bands.slice());
+    this.#runs.append(runs);
+    this.#offsets.push(this.#runs.length);
+    this.#bands.append(bands);
+    this.#bandsPerDocument = bands.length;
   }
 
   /** The bands are written last: where they are, all is. */
   publish(path: string): void {
-    publishFile(runsPath(path), [padded(this.#offsets), ...this.#runs]);
-    const { starts, records } = bandRecords(this.#bands);
+    publishFile(runsPath(path), [padded(this.#offsets), this.#runs.values]);
+    const { starts, records } = bandRecords(this.#bands.values, this.#bandsPerDocument);
     publishFile(bandsPath(path), [padded(starts), records]);
+  }
+}
+
+/** An array of u64 that grows by doubling. */
+class WordList {
+  #words = new BigUint64Array(1 << 16);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get values(): BigUint64Array {
+    return this.#words.subarray(0, this.#length);
+  }
+
+  append(values: BigUint64Array): void {
+    if (this.#length + values.length > this.#words.length) {
+      const larger = new BigUint64Array(2 * (this.#length + values.length));
+      larger.set(this.values);
+      this.#words = larger;
+    }
+    this.#words.set(values, this.#length);
+    this.#length += values.length;
   }
 }
 
@@ -41,20 +67,19 @@ const runsPath = (path: string): string => `${path}.runs`;
 /** The file whose presence says that the others are there too. */
 export const bandsPath = (path: string): string => `${path}.bands`;
 
-function bandRecords(bandsOf: readonly BigUint64Array[]): { starts: Uint32Array; records: Uint32Array } {
+function bandRecords(bands: BigUint64Array, perDocument: number): { starts: Uint32Array; records: Uint32Array } {
+  const keys = new Uint32Array(bands.buffer, bands.byteOffset, bands.length * 2);
   const starts = new Uint32Array(SEGMENTS + 1);
-  const words = bandsOf.map((bands) => new Uint32Array(bands.buffer, bands.byteOffset, bands.length * 2));
-  for (const keys of words) for (let i = 1; i < keys.length; i += 2) starts[(keys[i]! >>> 24) + 1]!++;
+  for (let i = 1; i < keys.length; i += 2) starts[(keys[i]! >>> 24) + 1]!++;
   for (let segment = 0; segment < SEGMENTS; segment++) starts[segment + 1]! += starts[segment]!;
   const next = starts.slice();
-  const records = new Uint32Array(starts[SEGMENTS]! * 2);
-  for (const [document, keys] of words.entries()) {
-    for (let i = 0; i < keys.length; i += 2) {
-      const [low, high] = [keys[i]!, keys[i + 1]!];
-      const at = 2 * next[high >>> 24]!++;
-      records[at] = ((low >>> 20) << DOCUMENT_BITS) | document;
-      records[at + 1] = (high << 8) | (low >>> 24);
-    }
+  const records = new Uint32Array(keys.length);
+  for (let i = 0; i < keys.length; i += 2) {
+    const document = Math.floor(i / (2 * perDocument));
+    const [low, high] = [keys[i]!, keys[i + 1]!];
+    const at = 2 * next[high >>> 24]!++;
+    records[at] = ((low >>> 20) << DOCUMENT_BITS) | document;
+    records[at + 1] = (high << 8) | (low >>> 24);
   }
   return { starts, records };
 }

@@ -1,25 +1,35 @@
-import { closeSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from "node:fs";
 
 /**
- * Writes a file under another name and renames it when it is whole, so that a file that is there is finished. It is not
- * forced to the disk: spilled files only have to outlive a process.
+ * A file that gets its name when it is whole, so that a file that is there is finished. It is not forced to the disk:
+ * spilled files only have to outlive a process.
  */
-export function publishFile(path: string, parts: readonly NodeJS.ArrayBufferView[]): void {
-  const unfinished = `${path}.${process.pid}.${process.hrtime.bigint()}.tmp`;
-  const file = openSync(unfinished, "wx");
-  try {
-    for (const part of parts) writeAll(file, part);
-  } catch (error) {
-    closeSync(file);
-    rmSync(unfinished);
-    throw error;
+export class UnfinishedFile {
+  readonly #path: string;
+  readonly #unfinished: string;
+  readonly #file: number;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#unfinished = `${path}.${process.pid}.${process.hrtime.bigint()}.tmp`;
+    this.#file = openSync(this.#unfinished, "wx");
   }
-  closeSync(file);
-  renameSync(unfinished, path);
+
+  write(part: NodeJS.ArrayBufferView): void {
+    for (let done = 0; done < part.byteLength; ) done += writeSync(this.#file, part, done, part.byteLength - done);
+  }
+
+  publish(): void {
+    closeSync(this.#file);
+    renameSync(this.#unfinished, this.#path);
+  }
 }
 
-function writeAll(file: number, part: NodeJS.ArrayBufferView): void {
-  for (let done = 0; done < part.byteLength; ) done += writeSync(file, part, done, part.byteLength - done);
+/** Writes a whole file under its name. */
+export function publishFile(path: string, parts: readonly NodeJS.ArrayBufferView[]): void {
+  const file = new UnfinishedFile(path);
+  for (const part of parts) file.write(part);
+  file.publish();
 }
 
 /** A file open for positioned reads. */
@@ -38,14 +48,19 @@ export class SpillFile {
 
   /** Fills a view from the position on. @throws RangeError when the file ends before */
   read(view: NodeJS.ArrayBufferView, position: number): void {
+    if (position < 0) throw this.#tooShort(-position, 0);
     for (let done = 0; done < view.byteLength; ) {
       const count = readSync(this.#file, view, done, view.byteLength - done, position + done);
-      if (count === 0) throw new RangeError(`${this.path}: expected ${position + view.byteLength} bytes, found ${position + done}. Delete it and run again.`);
+      if (count === 0) throw this.#tooShort(position + view.byteLength, position + done);
       done += count;
     }
   }
 
   close(): void {
     closeSync(this.#file);
+  }
+
+  #tooShort(expected: number, found: number): RangeError {
+    return new RangeError(`${this.path}: expected ${expected} bytes, found ${found}. Delete it and run again.`);
   }
 }

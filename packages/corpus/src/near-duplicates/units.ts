@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { CandidateFileWriter, countCandidates, readCandidates } from "./candidate-file.ts";
 import type { ComparedPair } from "./clusters.ts";
 import { MinHashKernel } from "./minhash-kernel.ts";
 import type { MinHashScheme } from "./minhash-scheme.ts";
-import { PairList, keepDistinct } from "./pair-list.ts";
+import { keepDistinct } from "./pair-list.ts";
 import { DOCUMENT_MASK, RunsFile, SignedFileWriter, bandsPath, readBands } from "./signed-file.ts";
-import { SpillFile, publishFile } from "./spill-file.ts";
+import { publishFile } from "./spill-file.ts";
 
 /** A file of signatures and the place of its documents among all. */
 export interface SignedPart {
@@ -57,25 +58,22 @@ export interface UnitResult {
   readonly isReused: boolean;
   /** What the output holds: band records, candidate pairs, compared pairs. */
   readonly records: number;
-  /** Pairs of a band's group that are not compared, see `COMPARED_PER_GROUP`. */
+  /** Pairs of a band's group that are not compared, see `comparedInGroup`. */
   readonly skipped: number;
 }
 
 /** Does a unit, unless an earlier attempt has finished it. */
 export function runUnit(unit: Unit): UnitResult {
-  const marker = unit.kind === "sign" ? bandsPath(unit.output) : unit.output;
-  const isReused = existsSync(marker);
+  const isReused = existsSync(unit.kind === "sign" ? bandsPath(unit.output) : unit.output);
   if (!isReused) work(unit);
-  const file = new SpillFile(marker);
-  try {
-    return { isReused, ...(unit.kind === "join" ? readJoinHeader(file) : { records: recordsIn(unit, file.bytes), skipped: 0 }) };
-  } finally {
-    file.close();
+  switch (unit.kind) {
+    case "sign":
+      return { isReused, records: unit.ends.length * unit.scheme.bands, skipped: 0 };
+    case "join":
+      return { isReused, ...countCandidates(unit.output) };
+    case "verify":
+      return { isReused, records: statSync(unit.output).size / COMPARED_BYTES, skipped: 0 };
   }
-}
-
-function recordsIn(unit: SignUnit | VerifyUnit, bytes: number): number {
-  return unit.kind === "sign" ? unit.ends.length * unit.scheme.bands : bytes / COMPARED_BYTES;
 }
 
 function work(unit: Unit): void {
@@ -101,18 +99,15 @@ function sign({ output, scheme, texts, ends }: SignUnit): void {
 }
 
 /**
- * With how many of a group, the first in keeper order, each further member is compared. It bounds the work on very large
- * groups; smaller ones are compared in full.
+ * With how many of a group, the first in keeper order, each further member is compared: with all in groups of up to 128;
+ * in larger ones with fewer, since all pairs of a very large group would be too many.
  */
-export const COMPARED_PER_GROUP = 32;
-
-const JOIN_HEADER_BYTES = 16;
-
-function readJoinHeader(file: SpillFile): Pick<UnitResult, "records" | "skipped"> {
-  const header = new Float64Array(2);
-  file.read(header, 0);
-  return { records: header[0]!, skipped: header[1]! };
+export function comparedInGroup(members: number): number {
+  return Math.min(members, Math.max(LEAST_COMPARED, Math.floor(FULLY_COMPARED ** 2 / members)));
 }
+
+const FULLY_COMPARED = 128;
+const LEAST_COMPARED = 8;
 
 function join({ output, signed, ranks, firstSegment, endSegment }: JoinUnit): void {
   const slices = signed.map(({ path, first }) => {
@@ -120,15 +115,13 @@ function join({ output, signed, ranks, firstSegment, endSegment }: JoinUnit): vo
     for (const records of segments) rankDocuments(records, first, ranks);
     return segments;
   });
-  const pairs = new PairList();
-  let skipped = 0;
+  const candidates = new CandidateFileWriter(output);
   for (let segment = 0; segment < endSegment - firstSegment; segment++) {
     const records = concatenate(slices.map((segments) => segments[segment]!));
     new BigUint64Array(records.buffer).sort();
-    skipped += pairGroups(records, pairs);
+    pairGroups(records, candidates);
   }
-  const candidates = pairs.sorted();
-  publishFile(output, [Float64Array.of(candidates.length, skipped), candidates]);
+  candidates.publish();
 }
 
 function concatenate(parts: readonly Uint32Array[]): Uint32Array<ArrayBuffer> {
@@ -149,21 +142,19 @@ function rankDocuments(records: Uint32Array, first: number, ranks: Uint32Array |
   }
 }
 
-/** Adds the pairs of each run of records with one key; returns how many pairs of large groups are left out. */
-function pairGroups(records: Uint32Array, pairs: PairList): number {
-  let skipped = 0;
+/** Adds the pairs of each group of records with one key. */
+function pairGroups(records: Uint32Array, candidates: CandidateFileWriter): void {
   for (let start = 0, end; start < records.length; start = end) {
     end = start + 2;
     while (end < records.length && records[end + 1] === records[start + 1] && (records[end]! ^ records[start]!) >>> 28 === 0) end += 2;
     const members = (end - start) / 2;
-    const compared = Math.min(members, COMPARED_PER_GROUP);
+    const compared = comparedInGroup(members);
     for (let i = start; i < start + 2 * compared; i += 2) {
       const first = records[i]! & DOCUMENT_MASK;
-      for (let j = i + 2; j < end; j += 2) pairs.add(first, records[j]! & DOCUMENT_MASK);
+      for (let j = i + 2; j < end; j += 2) candidates.add(first, records[j]! & DOCUMENT_MASK);
     }
-    skipped += ((members - compared) * (members - compared - 1)) / 2;
+    candidates.skip(((members - compared) * (members - compared - 1)) / 2);
   }
-  return skipped;
 }
 
 const COMPARED_BYTES = 16;
@@ -207,31 +198,8 @@ function partOf(signed: readonly SignedPart[], document: number): number {
 
 /** Distinct pairs whose first rank is in [first, end), from files that may share some; u32 words, second rank first. */
 function readPairs(paths: readonly string[], first: number, end: number): Uint32Array {
-  const parts = paths.map((path) => {
-    const file = new SpillFile(path);
-    try {
-      const [from, to] = [first, end].map((rank) => pairsBefore(file, rank)) as [number, number];
-      const part = new Uint32Array(2 * (to - from));
-      file.read(part, JOIN_HEADER_BYTES + from * 8);
-      return part;
-    } finally {
-      file.close();
-    }
-  });
-  const words = concatenate(parts);
+  const words = concatenate(paths.flatMap((path) => readCandidates(path, first, end)));
   return words.subarray(0, 2 * keepDistinct(new BigUint64Array(words.buffer).sort()));
-}
-
-function pairsBefore(file: SpillFile, rank: number): number {
-  let [low, high] = [0, readJoinHeader(file).records];
-  const pair = new Uint32Array(2);
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    file.read(pair, JOIN_HEADER_BYTES + middle * 8);
-    if (pair[1]! < rank) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 // Kept from one unit to the next: tables of offsets and instances of the kernel are dear to make.
