@@ -5,14 +5,9 @@ export { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
 export type { Dtype } from "./half-precision.ts";
 export { readSafetensors, tensorsToWrite, writeSafetensors, type NamedTensor, type TensorEntry, type TensorToWrite } from "./safetensors.ts";
 export { Weights, writeWeights } from "./sharded-safetensors.ts";
-export {
-  SHARD_MANIFEST,
-  ShardSet,
-  merkleRoot,
-  openShards,
-  writeShards,
-  type OpenShardsOptions,
-  type ShardManifest,
-  type TokenDocument,
-  type WriteShardsOptions,
-} from "./shards.ts";
+export { checkShards, type ShardCheck } from "./check-shards.ts";
+export { SHARD_MANIFEST, merkleRoot, parseShardManifest, type ShardEntry, type ShardManifest } from "./shard-manifest.ts";
+export { readShardRows } from "./shard-rows.ts";
+export { ShardSet, openShards, type OpenShardsOptions } from "./shard-set.ts";
+export { describeShards, type ShardStatistics } from "./shard-statistics.ts";
+export { writeShards, type TokenDocument, type WriteShardsOptions } from "./write-shards.ts";

@@ -6,7 +6,9 @@ import { tableFromIPC } from "apache-arrow";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { docIdOf } from "./documents.ts";
-import { merkleRoot, openShards, SHARD_MANIFEST, writeShards, type ShardManifest, type ShardSet, type TokenDocument } from "./shards.ts";
+import { SHARD_MANIFEST, merkleRoot, type ShardManifest } from "./shard-manifest.ts";
+import { openShards, type ShardSet } from "./shard-set.ts";
+import { writeShards, type TokenDocument } from "./write-shards.ts";
 
 let directory: string;
 const opened: ShardSet[] = [];

@@ -1,193 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, writeFile, type FileHandle } from "node:fs/promises";
-import { join } from "node:path";
-import {
-  Field,
-  FixedSizeBinary,
-  Int32,
-  List,
-  RecordBatch,
-  RecordBatchFileWriter,
-  RecordBatchReader,
-  Schema,
-  Struct,
-  Uint32,
-  Utf8,
-  makeBuilder,
-  makeData,
-  type AsyncRecordBatchFileReader,
-  type Data,
-} from "apache-arrow";
-import { z } from "zod";
+import { open, readFile, type FileHandle } from "node:fs/promises";
+import { RecordBatchReader, type AsyncRecordBatchFileReader, type Data, type List, type RecordBatch, type Uint32 } from "apache-arrow";
 import { FormatError } from "./errors.ts";
-
-/** One document as tokens. */
-export interface TokenDocument {
-  /** 128 bits in hexadecimal. */
-  readonly docId: string;
-  readonly source: string;
-  readonly language: string;
-  readonly tokens: Uint32Array;
-}
-
-const shardEntry = z.strictObject({
-  path: z.string(),
-  sha256: z.string(),
-  bytes: z.int(),
-  documents: z.int(),
-  tokens: z.int(),
-});
-
-const manifestSchema = z
-  .strictObject({
-    version: z.literal(1),
-    /** Merkle root over the shards' digests. */
-    root: z.string(),
-    vocabSize: z.int(),
-    tokenizerSha256: z.string(),
-    documents: z.int(),
-    tokens: z.int(),
-    shards: z.array(shardEntry),
-  })
-  .refine(({ documents, shards }) => documents === sum(shards, "documents"), { path: ["documents"], message: "expected the sum over shards" })
-  .refine(({ tokens, shards }) => tokens === sum(shards, "tokens"), { path: ["tokens"], message: "expected the sum over shards" });
-
-export type ShardManifest = z.infer<typeof manifestSchema>;
-
-const sum = (shards: readonly z.infer<typeof shardEntry>[], count: "documents" | "tokens"): number =>
-  shards.reduce((total, shard) => total + shard[count], 0);
-
-export interface WriteShardsOptions {
-  readonly vocabSize: number;
-  readonly tokenizerSha256: string;
-  /** A shard is closed once it holds so many tokens. */
-  readonly tokensPerShard?: number;
-  readonly documentsPerBatch?: number;
-}
-
-export const SHARD_MANIFEST = "manifest.json";
-
-const schema = new Schema([
-  new Field("tokens", new List(new Field("item", new Uint32(), false)), false),
-  new Field("doc_id", new FixedSizeBinary(16), false),
-  new Field("source", new Utf8(), false),
-  new Field("language", new Utf8(), false),
-  new Field("n_tokens", new Int32(), false),
-]);
-
-/**
- * Writes documents, in the order given, as uncompressed Arrow IPC files and a manifest.
- * Equal documents and options give equal bytes.
- *
- * @throws RangeError when a document's id is not 128 bits in hexadecimal
- */
-export async function writeShards(
-  directory: string,
-  documents: Iterable<TokenDocument>,
-  options: WriteShardsOptions,
-): Promise<ShardManifest> {
-  const { tokensPerShard = 1 << 24, documentsPerBatch = 256 } = options;
-  await mkdir(directory, { recursive: true });
-  const shards: ShardManifest["shards"] = [];
-  let pending: TokenDocument[] = [];
-  let pendingTokens = 0;
-  const flush = async () => {
-    if (pending.length === 0) return;
-    shards.push(await writeShard(directory, shards.length, pending, documentsPerBatch));
-    pending = [];
-    pendingTokens = 0;
-  };
-  for (const document of documents) {
-    if (!/^[0-9a-f]{32}$/.test(document.docId)) throw new RangeError(`docId: expected 32 hexadecimal digits, found ${document.docId}`);
-    pending.push(document);
-    pendingTokens += document.tokens.length;
-    if (pendingTokens >= tokensPerShard) await flush();
-  }
-  await flush();
-  const manifest: ShardManifest = {
-    version: 1,
-    root: merkleRoot(shards.map((shard) => shard.sha256)),
-    vocabSize: options.vocabSize,
-    tokenizerSha256: options.tokenizerSha256,
-    documents: sum(shards, "documents"),
-    tokens: sum(shards, "tokens"),
-    shards,
-  };
-  await writeFile(join(directory, SHARD_MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
-  return manifest;
-}
-
-async function writeShard(
-  directory: string,
-  index: number,
-  documents: readonly TokenDocument[],
-  documentsPerBatch: number,
-): Promise<ShardManifest["shards"][number]> {
-  const path = `shard-${String(index).padStart(5, "0")}.arrow`;
-  const writer = new RecordBatchFileWriter();
-  for (let start = 0; start < documents.length; start += documentsPerBatch) {
-    writer.write(recordBatchOf(documents.slice(start, start + documentsPerBatch)));
-  }
-  writer.finish();
-  const content = await writer.toUint8Array();
-  await writeFile(join(directory, path), content);
-  return {
-    path,
-    sha256: createHash("sha256").update(content).digest("hex"),
-    bytes: content.length,
-    documents: documents.length,
-    tokens: documents.reduce((sum, { tokens }) => sum + tokens.length, 0),
-  };
-}
-
-function recordBatchOf(documents: readonly TokenDocument[]): RecordBatch {
-  const count = documents.length;
-  const offsets = new Int32Array(count + 1);
-  documents.forEach(({ tokens }, i) => (offsets[i + 1] = offsets[i]! + tokens.length));
-  const values = new Uint32Array(offsets[count]!);
-  const ids = new Uint8Array(count * 16);
-  documents.forEach(({ tokens, docId }, i) => {
-    values.set(tokens, offsets[i]!);
-    ids.set(Buffer.from(docId, "hex"), i * 16);
-  });
-  const [tokensField, idField, , , countField] = schema.fields;
-  const tokens = makeData({
-    type: tokensField!.type as List<Uint32>,
-    length: count,
-    nullCount: 0,
-    valueOffsets: offsets,
-    child: makeData({ type: new Uint32(), length: values.length, nullCount: 0, data: values }),
-  });
-  const columns: Data[] = [
-    tokens,
-    makeData({ type: idField!.type as FixedSizeBinary, length: count, nullCount: 0, data: ids }),
-    textColumn(documents.map(({ source }) => source)),
-    textColumn(documents.map(({ language }) => language)),
-    makeData({ type: countField!.type as Int32, length: count, nullCount: 0, data: Int32Array.from(documents, (d) => d.tokens.length) }),
-  ];
-  return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: count, nullCount: 0, children: columns }));
-}
-
-function textColumn(values: readonly string[]): Data<Utf8> {
-  const builder = makeBuilder({ type: new Utf8() });
-  for (const value of values) builder.append(value);
-  return builder.finish().flush();
-}
-
-/** sha256 tree over hexadecimal leaves; an odd node moves up as it is. */
-export function merkleRoot(leaves: readonly string[]): string {
-  if (leaves.length === 0) return createHash("sha256").digest("hex");
-  let level = [...leaves];
-  while (level.length > 1) {
-    const next: string[] = [];
-    for (let i = 0; i < level.length; i += 2) {
-      const right = level[i + 1];
-      next.push(right === undefined ? level[i]! : createHash("sha256").update(level[i]!).update(right).digest("hex"));
-    }
-    level = next;
-  }
-  return level[0]!;
-}
+import { REBUILD_SHARDS, SHARD_MANIFEST, parseShardManifest, type ShardEntry, type ShardManifest } from "./shard-manifest.ts";
 
 /**
  * Opens a set of shards. Files are asked for by their manifest path, so they may lie anywhere.
@@ -197,9 +12,7 @@ export function merkleRoot(leaves: readonly string[]): string {
  */
 export async function openShards(fileOf: (path: string) => Promise<string>, options: OpenShardsOptions = {}): Promise<ShardSet> {
   const manifestPath = await fileOf(SHARD_MANIFEST);
-  const manifest = parseManifest(await readFile(manifestPath, "utf8"), manifestPath);
-  const root = merkleRoot(manifest.shards.map((shard) => shard.sha256));
-  if (root !== manifest.root) throw new FormatError("ShardCorrupt", manifestPath, `expected Merkle root ${manifest.root}, found ${root}`, REBUILD);
+  const manifest = parseShardManifest(await readFile(manifestPath, "utf8"), manifestPath);
   const files: ShardFile[] = [];
   try {
     for (const shard of manifest.shards) {
@@ -225,28 +38,18 @@ export interface OpenShardsOptions {
 interface ShardFile {
   readonly handle: FileHandle;
   readonly path: string;
-  readonly shard: ShardManifest["shards"][number];
+  readonly shard: ShardEntry;
 }
 
-function parseManifest(text: string, path: string): ShardManifest {
-  try {
-    return manifestSchema.parse(JSON.parse(text));
-  } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : `expected JSON, found ${(error as SyntaxError).message}`;
-    throw new FormatError("ShardCorrupt", path, problem, REBUILD);
-  }
-}
-
-const REBUILD = "Delete it and run the tokenize stage again";
-
-async function checkShard(handle: FileHandle, path: string, shard: ShardManifest["shards"][number], verify: boolean): Promise<void> {
+/** Checks the size, and the digest too when `verify` is set. @throws FormatError `ShardCorrupt` */
+export async function checkShard(handle: FileHandle, path: string, shard: ShardEntry, verify: boolean): Promise<void> {
   const { size } = await handle.stat();
-  if (size !== shard.bytes) throw new FormatError("ShardCorrupt", path, `expected ${shard.bytes} bytes, found ${size}`, REBUILD);
+  if (size !== shard.bytes) throw new FormatError("ShardCorrupt", path, `expected ${shard.bytes} bytes, found ${size}`, REBUILD_SHARDS);
   if (!verify) return;
   const hash = createHash("sha256");
   for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) hash.update(chunk as Buffer);
   const found = hash.digest("hex");
-  if (found !== shard.sha256) throw new FormatError("ShardCorrupt", path, `expected sha256 ${shard.sha256}, found ${found}`, REBUILD);
+  if (found !== shard.sha256) throw new FormatError("ShardCorrupt", path, `expected sha256 ${shard.sha256}, found ${found}`, REBUILD_SHARDS);
 }
 
 /** One record batch of one shard; `index` counts within the shard. */
@@ -293,7 +96,7 @@ export class ShardSet {
       const tokens = index.offsets.at(-1)! - index.offsets[before]!;
       if (documents === shard.documents && tokens === shard.tokens) continue;
       const problem = `expected ${shard.documents} documents of ${shard.tokens} tokens, found ${documents} of ${tokens}`;
-      throw new FormatError("ShardCorrupt", path, problem, REBUILD);
+      throw new FormatError("ShardCorrupt", path, problem, REBUILD_SHARDS);
     }
     const handles = files.map(({ handle }) => handle);
     return new ShardSet(manifest, handles, batches, index, cachedTokens);
@@ -400,16 +203,18 @@ async function readTokenValues({ path, reader, index, tokens }: Batch): Promise<
   const batch = await reader.readRecordBatch(index).catch(notTokens(path));
   const values = batch === null ? new Uint32Array(0) : tokenValues(batch);
   if (values.length === tokens) return values;
-  throw new FormatError("ShardCorrupt", path, `record batch ${index}: expected ${tokens} tokens, found ${values.length}`, REBUILD);
+  throw new FormatError("ShardCorrupt", path, `record batch ${index}: expected ${tokens} tokens, found ${values.length}`, REBUILD_SHARDS);
 }
 
-function notTokens(path: string): (error: unknown) => never {
+/** Turns what Arrow makes of another file into the error for it. */
+export function notTokens(path: string): (error: unknown) => never {
   return (error) => {
-    throw new FormatError("ShardCorrupt", path, `expected an Arrow file of token documents, found ${String(error)}`, REBUILD);
+    throw new FormatError("ShardCorrupt", path, `expected an Arrow file of token documents, found ${String(error)}`, REBUILD_SHARDS);
   };
 }
 
-function tokenValues(batch: RecordBatch): Uint32Array {
+/** Tokens of all documents of a record batch, one after the other. */
+export function tokenValues(batch: RecordBatch): Uint32Array {
   const { values, length } = (batch.data.children[0] as Data<List<Uint32>>).children[0]!;
   return (values as Uint32Array).subarray(0, length); // the buffer itself is padded
 }

@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Field, FixedSizeBinary, Int32, List, RecordBatch, RecordBatchFileWriter, Schema, Struct, Uint32, Utf8, makeBuilder, makeData, type Data } from "apache-arrow";
+import { SHARD_MANIFEST, merkleRoot, sumOverShards, type ShardEntry, type ShardManifest } from "./shard-manifest.ts";
+
+/** One document as tokens. */
+export interface TokenDocument {
+  /** 128 bits in hexadecimal. */
+  readonly docId: string;
+  readonly source: string;
+  readonly language: string;
+  readonly tokens: Uint32Array;
+}
+
+export interface WriteShardsOptions {
+  readonly vocabSize: number;
+  readonly tokenizerSha256: string;
+  /** A shard is closed once it holds so many tokens. */
+  readonly tokensPerShard?: number;
+  readonly documentsPerBatch?: number;
+}
+
+const schema = new Schema([
+  new Field("tokens", new List(new Field("item", new Uint32(), false)), false),
+  new Field("doc_id", new FixedSizeBinary(16), false),
+  new Field("source", new Utf8(), false),
+  new Field("language", new Utf8(), false),
+  new Field("n_tokens", new Int32(), false),
+]);
+
+/**
+ * Writes documents, in the order given, as uncompressed Arrow IPC files and a manifest.
+ * Equal documents and options give equal bytes.
+ *
+ * @throws RangeError when a document's id is not 128 bits in hexadecimal
+ */
+export async function writeShards(
+  directory: string,
+  documents: Iterable<TokenDocument> | AsyncIterable<TokenDocument>,
+  options: WriteShardsOptions,
+): Promise<ShardManifest> {
+  const { tokensPerShard = 1 << 24, documentsPerBatch = 256 } = options;
+  await mkdir(directory, { recursive: true });
+  const shards: ShardEntry[] = [];
+  let pending: TokenDocument[] = [];
+  let pendingTokens = 0;
+  const flush = async () => {
+    if (pending.length === 0) return;
+    shards.push(await writeShard(directory, shards.length, pending, documentsPerBatch));
+    pending = [];
+    pendingTokens = 0;
+  };
+  for await (const document of documents) {
+    if (!/^[0-9a-f]{32}$/.test(document.docId)) throw new RangeError(`docId: expected 32 hexadecimal digits, found ${document.docId}`);
+    pending.push(document);
+    pendingTokens += document.tokens.length;
+    if (pendingTokens >= tokensPerShard) await flush();
+  }
+  await flush();
+  const manifest: ShardManifest = {
+    version: 1,
+    root: merkleRoot(shards.map((shard) => shard.sha256)),
+    vocabSize: options.vocabSize,
+    tokenizerSha256: options.tokenizerSha256,
+    documents: sumOverShards(shards, "documents"),
+    tokens: sumOverShards(shards, "tokens"),
+    shards,
+  };
+  await writeFile(join(directory, SHARD_MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+  return manifest;
+}
+
+async function writeShard(
+  directory: string,
+  index: number,
+  documents: readonly TokenDocument[],
+  documentsPerBatch: number,
+): Promise<ShardEntry> {
+  const path = `shard-${String(index).padStart(5, "0")}.arrow`;
+  const writer = new RecordBatchFileWriter();
+  for (let start = 0; start < documents.length; start += documentsPerBatch) {
+    writer.write(recordBatchOf(documents.slice(start, start + documentsPerBatch)));
+  }
+  writer.finish();
+  const content = await writer.toUint8Array();
+  await writeFile(join(directory, path), content);
+  return {
+    path,
+    sha256: createHash("sha256").update(content).digest("hex"),
+    bytes: content.length,
+    documents: documents.length,
+    tokens: documents.reduce((sum, { tokens }) => sum + tokens.length, 0),
+  };
+}
+
+function recordBatchOf(documents: readonly TokenDocument[]): RecordBatch {
+  const count = documents.length;
+  const offsets = new Int32Array(count + 1);
+  documents.forEach(({ tokens }, i) => (offsets[i + 1] = offsets[i]! + tokens.length));
+  const values = new Uint32Array(offsets[count]!);
+  const ids = new Uint8Array(count * 16);
+  documents.forEach(({ tokens, docId }, i) => {
+    values.set(tokens, offsets[i]!);
+    ids.set(Buffer.from(docId, "hex"), i * 16);
+  });
+  const [tokensField, idField, , , countField] = schema.fields;
+  const tokens = makeData({
+    type: tokensField!.type as List<Uint32>,
+    length: count,
+    nullCount: 0,
+    valueOffsets: offsets,
+    child: makeData({ type: new Uint32(), length: values.length, nullCount: 0, data: values }),
+  });
+  const columns: Data[] = [
+    tokens,
+    makeData({ type: idField!.type as FixedSizeBinary, length: count, nullCount: 0, data: ids }),
+    textColumn(documents.map(({ source }) => source)),
+    textColumn(documents.map(({ language }) => language)),
+    makeData({ type: countField!.type as Int32, length: count, nullCount: 0, data: Int32Array.from(documents, (d) => d.tokens.length) }),
+  ];
+  return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: count, nullCount: 0, children: columns }));
+}
+
+function textColumn(values: readonly string[]): Data<Utf8> {
+  const builder = makeBuilder({ type: new Utf8() });
+  for (const value of values) builder.append(value);
+  return builder.finish().flush();
+}
