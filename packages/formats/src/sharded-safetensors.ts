@@ -37,6 +37,11 @@ export class Weights {
     return new Weights(files);
   }
 
+  /** Paths of the files. */
+  get files(): string[] {
+    return this.#files.map(({ path }) => path);
+  }
+
   /** Names in the order of the files. */
   names(): string[] {
     return [...this.#fileOf.keys()];

@@ -57,6 +57,21 @@ describe("config.json", () => {
     });
   });
 
+  it("is in the layout of Qwen2 when asked for, with the same weights", () => {
+    const [dream, qwen2] = [toHuggingFace(tinyConfig()), toHuggingFace(tinyConfig(), { layout: "qwen2", dtype: "BF16" })];
+    expect(qwen2).toEqual({ ...dream, architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", use_sliding_window: false, torch_dtype: "bfloat16" });
+    expect(toHuggingFace(tinyConfig(), { dtype: "F16" }).torch_dtype).toBe("float16");
+    expect(fromHuggingFace(qwen2)).toEqual(fromHuggingFace(dream));
+  });
+
+  it("may leave the mask to the tokenizer, and its rotation to the place where transformers 5 keeps it", () => {
+    const { mask_token_id: _, rope_theta: __, ...published } = toHuggingFace(tinyConfig(), { layout: "qwen2" });
+    const config = { ...published, pad_token_id: null, rope_parameters: { rope_theta: 700, rope_type: "default" }, layer_types: ["full_attention"], rope_scaling: null };
+    expect(fromHuggingFace(config, { maskId: 3, padId: 4 })).toEqual({ ...tinyConfig({ ropeTheta: 700 }), headDim: 4, maskId: 3, padId: 4 });
+    expect(fromHuggingFace({ ...config, mask_token_id: 9 }, { maskId: 3, padId: 4 }).maskId).toBe(9);
+    expect(() => fromHuggingFace(config, { maskId: 11, padId: 4 })).toThrow("expected more than mask_token_id 11, found 11");
+  });
+
   it("may come without what follows from the rest, and with what does not concern us", () => {
     const { head_dim: _, initializer_range: __, hidden_act: ___, ...published } = toHuggingFace(tinyConfig({ initializerRange: 0.5 }));
     expect(fromHuggingFace({ ...published, sliding_window: null })).toEqual({ ...tinyConfig(), headDim: 4, initializerRange: 0.02 });
@@ -71,8 +86,17 @@ describe("config.json", () => {
     [{ num_key_value_heads: 3 }, "expected a divisor of num_attention_heads\n  → at num_key_value_heads"],
     [{ head_dim: 5 }, "expected an even head width\n  → at head_dim"],
     [{ head_dim: undefined, hidden_size: 18 }, "expected an even head width"],
-    [{ mask_token_id: 11 }, "expected more than mask_token_id and pad_token_id\n  → at vocab_size"],
-    [{ pad_token_id: 11 }, "at vocab_size"],
+    [{ mask_token_id: null }, "expected an id, found nothing\n  → at mask_token_id"],
+    [{ pad_token_id: null }, "expected an id, found nothing\n  → at pad_token_id"],
+    [{ mask_token_id: 11 }, "expected more than mask_token_id 11, found 11\n  → at vocab_size"],
+    [{ pad_token_id: 12 }, "expected more than pad_token_id 12, found 11\n  → at vocab_size"],
+    [{ model_type: "llama" }, "at model_type"],
+    [{ rope_theta: undefined }, "expected a number, here or in rope_parameters\n  → at rope_theta"],
+    [{ rope_parameters: { rope_theta: 1, rope_type: "yarn" } }, "at rope_parameters.rope_type"],
+    [{ rope_scaling: { type: "linear", factor: 2 } }, "at rope_scaling"],
+    [{ use_sliding_window: true }, "at use_sliding_window"],
+    [{ use_mrope: true }, "at use_mrope"],
+    [{ layer_types: ["full_attention", "sliding_attention"] }, "at layer_types[1]"],
     [{ mask_token_id: -1 }, "at mask_token_id"],
     [{ pad_token_id: -1 }, "at pad_token_id"],
   ])("is refused with %j, naming the key", (changes, message) => {

@@ -1,3 +1,4 @@
+import type { Dtype } from "@diffucoder/formats";
 import { z } from "zod";
 import { ModelError } from "./errors.ts";
 
@@ -33,11 +34,19 @@ export interface ModelConfig extends Architecture {
 
 export const headDimOf = (config: Architecture): number => config.headDim ?? config.hiddenSize / config.heads;
 
-/** `config.json` in the layout of Qwen2 and Dream. */
-export function toHuggingFace(config: ModelConfig): Record<string, unknown> {
+/** Dream's classes come from a model's own repository; Qwen2's are part of `transformers`, but attend causally unless told otherwise. */
+export type HuggingFaceLayout = "dream" | "qwen2";
+
+export interface HuggingFaceOptions {
+  readonly layout?: HuggingFaceLayout;
+  /** Of the weights on disk. */
+  readonly dtype?: Dtype;
+}
+
+/** `config.json` of a model whose weights have the names of Qwen2 and Dream, which are the same. */
+export function toHuggingFace(config: ModelConfig, { layout = "dream", dtype = "F32" }: HuggingFaceOptions = {}): Record<string, unknown> {
   return {
-    architectures: ["DreamModel"],
-    model_type: "Dream",
+    ...LAYOUTS[layout],
     hidden_act: "silu",
     hidden_size: config.hiddenSize,
     intermediate_size: config.intermediateSize,
@@ -55,12 +64,24 @@ export function toHuggingFace(config: ModelConfig): Record<string, unknown> {
     pad_token_id: config.padId,
     attention_dropout: 0,
     use_cache: false,
-    torch_dtype: "float32",
+    torch_dtype: TORCH_DTYPES[dtype],
   };
 }
 
+const LAYOUTS = {
+  dream: { architectures: ["DreamModel"], model_type: "Dream" },
+  qwen2: { architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", use_sliding_window: false },
+};
+
+const TORCH_DTYPES: Readonly<Record<Dtype, string>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
+
+const ropeParameters = z.object({ rope_theta: z.number().positive().optional(), rope_type: z.literal("default") });
+const tokenId = z.int().nonnegative().nullish();
+
+/** Keys that change what a forward pass computes must be as this model has them. */
 const huggingFaceConfig = z
   .object({
+    model_type: z.enum(["Dream", "qwen2"]),
     hidden_act: z.literal("silu").optional(),
     hidden_size: z.int().positive(),
     intermediate_size: z.int().positive(),
@@ -71,21 +92,35 @@ const huggingFaceConfig = z
     max_position_embeddings: z.int().positive(),
     rms_norm_eps: z.number(),
     initializer_range: z.number().default(0.02),
-    rope_theta: z.number(),
+    rope_theta: z.number().positive().optional(),
+    rope_parameters: ropeParameters.optional().describe("where transformers 5 keeps rope_theta"),
+    rope_scaling: z.null().optional(),
+    use_sliding_window: z.literal(false).optional(),
+    use_mrope: z.literal(false).optional(),
+    layer_types: z.array(z.literal("full_attention")).optional(),
     tie_word_embeddings: z.boolean(),
     vocab_size: z.int().positive(),
-    mask_token_id: z.int().nonnegative(),
-    pad_token_id: z.int().nonnegative(),
+    mask_token_id: tokenId,
+    pad_token_id: tokenId,
   })
   .refine((config) => config.num_attention_heads % config.num_key_value_heads === 0, { message: "expected a divisor of num_attention_heads", path: ["num_key_value_heads"] })
   .refine((config) => (config.head_dim ?? config.hidden_size / config.num_attention_heads) % 2 === 0, { message: "expected an even head width", path: ["head_dim"] })
-  .refine((config) => Math.max(config.mask_token_id, config.pad_token_id) < config.vocab_size, { message: "expected more than mask_token_id and pad_token_id", path: ["vocab_size"] });
+  .refine((config) => (config.rope_theta ?? config.rope_parameters?.rope_theta) !== undefined, { message: "expected a number, here or in rope_parameters", path: ["rope_theta"] });
 
-/** @throws ModelError `WrongConfig` naming each key that is wrong */
-export function fromHuggingFace(json: unknown): ModelConfig {
+/**
+ * @param tokens ids to use where the file has none, as Qwen2's has no mask
+ * @throws ModelError `WrongConfig` naming each key that is wrong
+ */
+export function fromHuggingFace(json: unknown, tokens: { readonly maskId?: number; readonly padId?: number } = {}): ModelConfig {
   const parsed = huggingFaceConfig.safeParse(json);
   if (!parsed.success) throw new ModelError("WrongConfig", `config.json: ${z.prettifyError(parsed.error)}`);
   const config = parsed.data;
+  const idOf = (key: "mask_token_id" | "pad_token_id", given: number | undefined): number => {
+    const id = config[key] ?? given;
+    if (id === undefined) throw new ModelError("WrongConfig", `config.json: expected an id, found nothing\n  → at ${key}`);
+    if (id < config.vocab_size) return id;
+    throw new ModelError("WrongConfig", `config.json: expected more than ${key} ${id}, found ${config.vocab_size}\n  → at vocab_size`);
+  };
   return {
     hiddenSize: config.hidden_size,
     intermediateSize: config.intermediate_size,
@@ -94,12 +129,12 @@ export function fromHuggingFace(json: unknown): ModelConfig {
     kvHeads: config.num_key_value_heads,
     headDim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
     tied: config.tie_word_embeddings,
-    ropeTheta: config.rope_theta,
+    ropeTheta: (config.rope_theta ?? config.rope_parameters?.rope_theta)!,
     normEpsilon: config.rms_norm_eps,
     initializerRange: config.initializer_range,
     vocabSize: config.vocab_size,
     maxPositions: config.max_position_embeddings,
-    maskId: config.mask_token_id,
-    padId: config.pad_token_id,
+    maskId: idOf("mask_token_id", tokens.maskId),
+    padId: idOf("pad_token_id", tokens.padId),
   };
 }

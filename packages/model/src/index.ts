@@ -1,11 +1,20 @@
 export { globalArness, localArness, type LocalForm } from "./arness.ts";
 export { annealedAttentionBias, annealingRatio } from "./attention-annealing.ts";
-export { architectureSchema, fromHuggingFace, toHuggingFace, type Architecture, type ModelConfig } from "./config.ts";
+export {
+  architectureSchema,
+  fromHuggingFace,
+  toHuggingFace,
+  type Architecture,
+  type HuggingFaceLayout,
+  type HuggingFaceOptions,
+  type ModelConfig,
+} from "./config.ts";
 export { tokenCrossEntropy } from "./cross-entropy.ts";
 export { decode, type DecodeAlgorithm, type DecodeOptions, type DecodedCanvas } from "./decode.ts";
 export { diffusionFeeds, diffusionLossGraph, type DiffusionBatchShape, type DiffusionFeeds } from "./diffusion-loss.ts";
 export { ModelError } from "./errors.ts";
 export { forward, predictingRow, type ForwardOptions } from "./forward.ts";
+export { checkVocabulary, modelTensors } from "./hugging-face.ts";
 export { drawNoiseLevel, noiseCanvas, type NoisedCanvas } from "./noise.ts";
 export {
   checkParameters,
