@@ -86,7 +86,7 @@ export class Workplace {
     await writeFile(counter, "0\n");
     await chmod(counter, 0o666);
     const bubblewrap = process.env.PATH!.split(delimiter).map((folder) => join(folder, "bwrap")).find(existsSync)!;
-    const script = ["#!/bin/sh", `read n < ${counter}`, `echo $((n + 1)) > ${counter}`, `if [ $n -lt ${deaths} ]; then echo ready; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
+    const script = ["#!/bin/sh", `read n < ${counter}`, `echo $((n + 1)) > ${counter}`, `if [ $n -lt ${deaths} ]; then echo '{"ready":""}'; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
     await writeFile(join(directory, "bwrap"), script.join("\n"), { mode: 0o755 });
     return withVariable("PATH", directory, work);
   }
