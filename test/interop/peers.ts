@@ -25,7 +25,7 @@ export function npmPeer(name: string, version: string): string {
   return join(folder, "node_modules", name);
 }
 
-function pythonPeer(name: string, packages: readonly string[]): string {
+export function pythonPeer(name: string, packages: readonly string[]): string {
   const folder = join(cacheDirectory(), "peers", name);
   const python = join(folder, "bin", "python");
   install(folder, () => {

@@ -9,6 +9,8 @@ import { operatorCommands } from "./commands/operate.ts";
 import { runCommand } from "./commands/run.ts";
 import { logsCommand, runsCommand, statusCommand } from "./commands/runs.ts";
 import { serverCommand, workerCommand } from "./commands/server.ts";
+import { shardsCommand } from "./commands/shards.ts";
+import { takedownCommand } from "./commands/takedown.ts";
 import { EXIT } from "./exit-codes.ts";
 
 /** The `diffucoder` command with all its verbs; parse the command line with it. */
@@ -24,6 +26,8 @@ export function createCommand(): Command {
     explainCommand(),
     lineageCommand(),
     exportCommand(),
+    shardsCommand(),
+    takedownCommand(),
     generateCommand(),
     gcCommand(),
     serverCommand(),

@@ -9,5 +9,5 @@ export { checkShards, type ShardCheck } from "./check-shards.ts";
 export { SHARD_MANIFEST, merkleRoot, parseShardManifest, type ShardEntry, type ShardManifest } from "./shard-manifest.ts";
 export { readShardRows } from "./shard-rows.ts";
 export { ShardSet, openShards, type OpenShardsOptions } from "./shard-set.ts";
-export { describeShards, type ShardStatistics } from "./shard-statistics.ts";
+export { describeShards, type ShardCount, type ShardStatistics } from "./shard-statistics.ts";
 export { writeShards, type TokenDocument, type WriteShardsOptions } from "./write-shards.ts";
