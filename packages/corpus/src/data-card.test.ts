@@ -64,7 +64,7 @@ test.each([
   ["an unknown key of a wheel", { origin: { kind: "wheels", wheels: [{ ...WHEEL, size: 1 }] } }, 'Unrecognized key: "size"'],
   ["an unknown key of the counts", { counts: { files: 1, bytes: 1, lines: 1 } }, 'Unrecognized key: "lines"'],
   ["an unknown key of nearDuplicates", { nearDuplicates: { treshold: 0.9 } }, 'Unrecognized key: "treshold"'],
-  ["another kind of origin", { origin: { kind: "git", path: "x" } }, "at origin.kind"],
+  ["another kind of origin", { origin: { kind: "svn", path: "x" } }, "at origin.kind"],
   ["an id with capitals", { id: "Tiny" }, "at id"],
   ["no globs", { include: [] }, "at include"],
   ["no files", { counts: { files: 0, bytes: 1 } }, "at counts.files"],

@@ -5,10 +5,13 @@ import { TASK_FAMILIES } from "@diffucoder/tasks";
 import { parse } from "yaml";
 import { z } from "zod";
 import { InvalidCard, SourceMissing } from "./errors.ts";
+import { DROPPING_STAGES } from "./dropping-stages.ts";
 
 const filled = z.string().regex(/\S/, "expected words, found none");
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/, "expected a sha256 in hexadecimal");
+
+const TABLE_NAME = /\.(jsonl(\.gz|\.zst)?|parquet)$/;
 
 const wheel = z.strictObject({
   name: filled,
@@ -25,6 +28,39 @@ const origin = z.discriminatedUnion("kind", [
     path: filled.describe("directory, relative to the card"),
     sha256: digest.optional().describe("digest of the tree; any content is accepted without it"),
     license: filled,
+  }),
+  z
+    .strictObject({
+      kind: z.literal("git"),
+      url: filled.optional(),
+      path: filled.optional().describe("repository on this machine, relative to the card, in place of a URL"),
+      commit: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/, "expected a whole commit in hexadecimal"),
+      license: filled,
+    })
+    .refine(({ url, path }) => (url === undefined) !== (path === undefined), { error: "expected either a url or a path" }),
+  z.strictObject({
+    kind: z.literal("table"),
+    files: z
+      .array(
+        z.union([
+          z.strictObject({ url: z.url({ protocol: /^https?$/ }).regex(TABLE_NAME, "expected a name that ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet"), sha256: digest }),
+          z.strictObject({ path: z.string().regex(TABLE_NAME, "expected a name that ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet"), sha256: digest.optional() }),
+        ]),
+      )
+      .min(1)
+      .describe("files of one record a row; a path is relative to the card"),
+    columns: z
+      .strictObject({
+        content: filled,
+        path: filled.optional(),
+        license: filled.optional().describe("SPDX expression, or a list of them"),
+        repository: filled.optional(),
+        commit: filled.optional(),
+        stars: filled.optional(),
+        committedAt: filled.optional(),
+      })
+      .describe("name of the column that holds each"),
+    license: filled.describe("of rows that tell none"),
   }),
   z.strictObject({
     kind: z.literal("generated-tasks"),
@@ -57,12 +93,21 @@ const fields = z.strictObject({
     .strictObject({ threshold: z.number().gt(0).max(1).default(0.8).describe("Jaccard similarity of word 5-grams at which the later file is dropped") })
     .optional()
     .describe("left out: only exact duplicates are dropped"),
+  largestLoss: z
+    .record(z.enum(DROPPING_STAGES), z.number().min(0).max(1))
+    .optional()
+    .describe("share of the files that reach a stage inside the corpus at which its losses stop the run, by stage"),
 });
 
-const cardSchema = fields.refine(({ origin, counts }) => counts !== undefined || (origin.kind === "tree" && origin.sha256 === undefined), {
+const cardSchema = fields.refine(({ origin, counts }) => counts !== undefined || !isPinned(origin), {
   path: ["counts"],
   error: "expected files and bytes of a pinned source, found none",
 });
+
+function isPinned(origin: z.infer<typeof fields>["origin"]): boolean {
+  if (origin.kind === "tree") return origin.sha256 !== undefined;
+  return origin.kind !== "table" || origin.files.every((file) => "url" in file || file.sha256 !== undefined);
+}
 
 /** What a source is, where it comes from, and what is known about it. */
 export type DataCard = z.infer<typeof cardSchema> & {

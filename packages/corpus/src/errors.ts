@@ -2,8 +2,8 @@ import { StageError } from "@diffucoder/lineage";
 
 /** A source that a card names is not to be had now. */
 export class SourceMissing extends StageError {
-  constructor(card: string, what: string, next: string) {
-    super({ code: "SourceMissing", message: `card ${card}: expected ${what}. ${next}`, retryable: false, details: { card, what } });
+  constructor(card: string, what: string, next: string, options: { readonly retryable?: boolean } = {}) {
+    super({ code: "SourceMissing", message: `card ${card}: expected ${what}. ${next}`, retryable: options.retryable ?? false, details: { card, what } });
   }
 }
 
@@ -19,9 +19,38 @@ export class SourceDrift extends StageError {
   }
 }
 
+/** A file of a source cannot be read to its end: cut off, malformed, or made to swell. */
+export class SourceCorrupt extends StageError {
+  constructor(facts: { card: string; file: string; row: number; problem: string; cause?: unknown }) {
+    const { card, file, row, problem, cause } = facts;
+    super({
+      code: "SourceCorrupt",
+      message: `card ${card}, ${file}, after row ${row}: ${problem}. Fetch the file again, or take it out of the card.`,
+      retryable: false,
+      details: { card, file, row, problem },
+      cause,
+    });
+  }
+}
+
 export class InvalidCard extends StageError {
   constructor(path: string, problem: string) {
     super({ code: "InvalidCard", message: `data card ${path}: ${problem}`, retryable: false, details: { path } });
+  }
+}
+
+/** A stage inside the corpus dropped more of a source than its card allows. */
+export class LossAlarm extends StageError {
+  constructor(card: string, subject: string, expected: string, found: string) {
+    super({
+      code: "LossAlarm",
+      message:
+        `card ${card}, ${subject}: expected ${expected}, found ${found}. ` +
+        "Look at what was dropped; then change the filter, raise `largestLoss` in the card, or waive it in the recipe: " +
+        `waivers: [{ card: ${card}, subject: ${subject}, found: "${found}", reason: ... }].`,
+      retryable: false,
+      details: { card, subject, expected, found },
+    });
   }
 }
 

@@ -1,7 +1,8 @@
 export { corpusRecipeSchema, tokenizeRecipeSchema, type CorpusRecipe, type TokenizeRecipe } from "./config.ts";
 export { ContaminationIndex, type BenchmarkItem } from "./contamination.ts";
 export { readDataCard, type DataCard } from "./data-card.ts";
-export { EmptyCorpus, InvalidCard, SourceDrift, SourceMissing } from "./errors.ts";
+export { explainDocument, type CorpusFile, type Explanation, type FiredRule, type Margin, type TokenUse } from "./explain-document.ts";
+export { EmptyCorpus, InvalidCard, LossAlarm, SourceCorrupt, SourceDrift, SourceMissing } from "./errors.ts";
 export { NearDuplicateIndex } from "./near-duplicates.ts";
 export {
   findNearDuplicates,
@@ -20,4 +21,3 @@ export { MinHashKernel, type Signature } from "./near-duplicates/minhash-kernel.
 export { MINHASH_PRESETS, candidateProbability, type MinHashPreset, type MinHashScheme } from "./near-duplicates/minhash-scheme.ts";
 export { corpusStage } from "./run-corpus.ts";
 export { tokenizeStage } from "./run-tokenize.ts";
-export { treeDigest } from "./tree-source.ts";

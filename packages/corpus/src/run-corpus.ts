@@ -1,21 +1,39 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { writeDocuments } from "@diffucoder/formats";
+import { writeDocuments, type DocumentRow } from "@diffucoder/formats";
 import { InvalidRecipe, StageCancelled, type JsonObject, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { readTable, tablePath } from "./attribute-table.ts";
 import { benchmarkIdentity, readBenchmark } from "./benchmarks.ts";
-import { DocumentBuilder } from "./build-documents.ts";
-import { corpusExecutionSchema, corpusRecipeSchema, type CorpusRecipe } from "./config.ts";
-import { ContaminationIndex } from "./contamination.ts";
-import { readDataCard } from "./data-card.ts";
+import { corpusExecutionSchema, corpusRecipeSchema, type CorpusExecution, type CorpusRecipe } from "./config.ts";
+import type { BenchmarkItem } from "./contamination.ts";
+import { readDataCard, type DataCard } from "./data-card.ts";
+import { DocumentPool } from "./document-pool.ts";
 import { EmptyCorpus } from "./errors.ts";
-import { identityOf, readSource } from "./read-source.ts";
+import type { InnerStage } from "./inner-stage.ts";
+import { INNER_STAGES } from "./inner-stages.ts";
+import { judgeDocuments } from "./judge-documents.ts";
+import { measureTable } from "./measure-tables.ts";
+import { policyOf, type Policy } from "./policy.ts";
+import { GRAMMARS } from "./quality/syntax.ts";
+import { buildReport, type CorpusReport } from "./report/build-report.ts";
+import { CorpusFlow, type Account } from "./report/corpus-flow.ts";
+import { checkLosses } from "./report/loss-alarm.ts";
+import { renderReport } from "./report/render-report.ts";
+import { keptDocuments, writeDrops } from "./select-documents.ts";
+import { identityOf, readSource } from "./sources/read-source.ts";
+import { CardCheck } from "./waivers.ts";
 
-/** Files of the sources that cards name, as documents: clean, without duplicates, apart from benchmarks, split once. */
-export const corpusStage: StageDefinition<CorpusRecipe, Record<string, never>> = {
+/**
+ * Files of the sources that cards name, as documents: clean, without duplicates, apart from benchmarks, split once.
+ *
+ *     sources ─> pool of distinct texts ─> one table a stage ─> verdicts ─> documents, drops, report
+ */
+export const corpusStage: StageDefinition<CorpusRecipe, CorpusExecution> = {
   name: "corpus",
   packageName: "@diffucoder/corpus",
   entry: import.meta.filename,
+  assets: Object.values(GRAMMARS),
   resource: "cpu",
   inputs: {},
   outputs: { documents: "documents" },
@@ -27,7 +45,8 @@ export const corpusStage: StageDefinition<CorpusRecipe, Record<string, never>> =
 
 async function identifySources(recipe: CorpusRecipe, baseDirectory: string): Promise<Record<string, string>> {
   const identities: Record<string, string> = {};
-  for (const { card } of recipe.sources) identities[card] = await identityOf(await readDataCard(resolve(baseDirectory, card)));
+  const check = new CardCheck(recipe.waivers);
+  for (const { card } of recipe.sources) identities[card] = await identityOf(await readDataCard(resolve(baseDirectory, card)), check);
   for (const benchmark of recipe.decontamination?.benchmarks ?? []) {
     const name = benchmark.kind === "file" ? benchmark.path : benchmark.card;
     identities[`benchmark ${name}`] = await benchmarkIdentity(benchmark, baseDirectory);
@@ -35,57 +54,175 @@ async function identifySources(recipe: CorpusRecipe, baseDirectory: string): Pro
   return identities;
 }
 
-async function runCorpus({ recipe, seed, baseDirectory }: StageRequest<CorpusRecipe>, context: StageContext): Promise<StageResult> {
-  const contamination = await indexBenchmarks(recipe, baseDirectory, context.scratchDir);
-  const builder = new DocumentBuilder({ contamination, validationShare: recipe.validationShare, seed });
-  const cardIds = new Set<string>();
-  let filesRead = 0;
-  for (const [index, { card: path }] of recipe.sources.entries()) {
+async function runCorpus({ recipe, execution, seed, baseDirectory }: StageRequest<CorpusRecipe, CorpusExecution>, context: StageContext): Promise<StageResult> {
+  const cards = await readCards(recipe, baseDirectory);
+  const policy = policyOf(recipe, cards, execution.workers);
+  const check = new CardCheck(recipe.waivers);
+  const benchmarkItems = await readBenchmarks(policy, baseDirectory);
+  const [directory, scratch] = [join(context.scratchDir, "documents"), join(context.scratchDir, "work")];
+  const tables = join(directory, "attributes");
+  await mkdir(tables, { recursive: true });
+  await mkdir(scratch);
+  const progress = new Progress(context, cards.length);
+  const pool = await DocumentPool.create({ scratch, tables, keeper: policy.keeper, breathe: (visited, documents) => progress.breathe(`${visited} of ${documents} documents`) });
+  try {
+    await readAll(cards, check, pool, progress);
+    const stages = await measureAll(policy, { pool, tables, scratchDir: scratch, signal: context.signal, benchmarkItems, isCached: execution.tables === "cached" }, progress);
+    progress.begin("judging");
+    const verdicts = await judgeDocuments({ stages, policy, pool, tables, seed });
+    const flow = new CorpusFlow(await languages(tables));
+    const selection = { pool, tables, verdicts, flow };
+    await writeDrops(join(directory, "drops.jsonl"), selection);
+    if (flow.total.kept.files === 0) throw new EmptyCorpus(dropsByReason(flow));
+    checkLosses(cards, flow, check);
+    progress.begin("writing");
+    const tally = new DocumentTally();
+    const options = { seed, validationShare: recipe.validationShare, redacts: policy.personalData === "redact", hasLicences: policy.licences !== undefined };
+    await writeDocuments(directory, tally.counting(keptDocuments(selection, options)));
+    const report = await buildReport({ flow, tables, policy, benchmarkItems, waivers: check.used });
+    await writeFile(join(directory, "report.json"), `${JSON.stringify(report, null, 1)}\n`);
+    await writeFile(join(directory, "report.md"), renderReport(report));
+    const summary = summarize(report, flow, tally);
+    return { outputs: { documents: { kind: "documents", directory, meta: summary } }, summary };
+  } finally {
+    pool.close();
+  }
+}
+
+async function readCards({ sources }: CorpusRecipe, baseDirectory: string): Promise<DataCard[]> {
+  const cards: DataCard[] = [];
+  for (const { card: path } of sources) {
     const card = await readDataCard(resolve(baseDirectory, path));
-    if (cardIds.has(card.id)) throw new InvalidRecipe("stage corpus", [`sources: expected cards of different ids, found ${card.id} again at ${path}`]);
-    cardIds.add(card.id);
-    context.report({ step: index, totalSteps: recipe.sources.length, unit: "sources", note: `reading ${card.id}` });
-    for (const file of await readSource(card)) {
-      builder.add(card, file);
-      if (filesRead++ % FILES_PER_BREATH !== 0) continue;
-      if (context.signal.aborted) throw new StageCancelled("corpus");
-      context.report({ step: index, totalSteps: recipe.sources.length, unit: "sources", note: `${card.id}: ${filesRead} files` });
-      await setImmediate();
+    if (cards.some(({ id }) => id === card.id)) throw new InvalidRecipe("stage corpus", [`sources: expected cards of different ids, found ${card.id} again at ${path}`]);
+    cards.push(card);
+  }
+  return cards;
+}
+
+async function readBenchmarks({ decontamination }: Policy, baseDirectory: string): Promise<BenchmarkItem[]> {
+  const items: BenchmarkItem[] = [];
+  for (const benchmark of decontamination?.benchmarks ?? []) items.push(...(await readBenchmark(benchmark, baseDirectory)));
+  return items;
+}
+
+async function readAll(cards: readonly DataCard[], check: CardCheck, pool: DocumentPool, progress: Progress): Promise<void> {
+  for (const [index, card] of cards.entries()) {
+    progress.begin(`reading ${card.id}`, index);
+    for await (const { file, isIncluded } of readSource(card, check)) {
+      if (!isIncluded) {
+        pool.addLicenseFile(card, file);
+        continue;
+      }
+      await pool.add(card, file);
+      if ((pool.files - 1) % FILES_PER_BREATH === 0) await progress.breathe(`${card.id}: ${pool.files} files`);
     }
   }
-  const { rows, drops } = builder;
-  if (rows.length === 0) throw new EmptyCorpus(countBy(drops, ({ reason }) => reason));
-  const directory = join(context.scratchDir, "documents");
-  await mkdir(directory);
-  await writeDocuments(directory, rows);
-  await writeFile(join(directory, "drops.jsonl"), drops.map((drop) => `${JSON.stringify(drop)}\n`).join(""));
-  const summary = summarize(builder, contamination, filesRead);
-  return { outputs: { documents: { kind: "documents", directory, meta: summary } }, summary };
+  await pool.seal();
 }
 
 const FILES_PER_BREATH = 64;
 
-async function indexBenchmarks({ decontamination }: CorpusRecipe, baseDirectory: string, scratchDir: string): Promise<ContaminationIndex> {
-  const items = [];
-  for (const benchmark of decontamination?.benchmarks ?? []) items.push(...(await readBenchmark(benchmark, baseDirectory, scratchDir)));
-  return new ContaminationIndex(items, decontamination?.words);
+interface Measuring {
+  readonly pool: DocumentPool;
+  readonly tables: string;
+  readonly scratchDir: string;
+  readonly signal: AbortSignal;
+  readonly benchmarkItems: readonly BenchmarkItem[];
+  readonly isCached: boolean;
 }
 
-function summarize({ rows, drops }: DocumentBuilder, { itemCount, tooShort }: ContaminationIndex, filesRead: number): JsonObject {
-  return {
-    filesRead,
-    documents: rows.length,
-    bytes: rows.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0),
-    bySplit: countBy(rows, ({ split }) => split),
-    bySource: countBy(rows, ({ source }) => source),
-    dropped: countBy(drops, ({ reason }) => reason),
-    droppedBySource: countBy(drops, ({ source, reason }) => `${source} ${reason}`),
-    benchmarkItems: { searched: itemCount - tooShort.length, tooShort: tooShort.length },
-  };
+/** @returns the stages that the policy asks for */
+async function measureAll(policy: Policy, { pool, tables, isCached, ...tools }: Measuring, progress: Progress): Promise<InnerStage[]> {
+  const stages: InnerStage[] = [];
+  for (const stage of INNER_STAGES) {
+    const measurement = await stage.prepare(policy, tools);
+    if (measurement === undefined) continue;
+    progress.begin(stage.name);
+    await measureTable(stage, measurement, pool, tables, { isCached });
+    stages.push(stage);
+  }
+  return stages;
 }
 
-function countBy<T>(values: readonly T[], nameOf: (value: T) => string): Record<string, number> {
+/** Where the stage is, and its ear for a request to stop. */
+class Progress {
+  readonly #context: StageContext;
+  readonly #sources: number;
+  #step = 0;
+  #doing = "";
+
+  constructor(context: StageContext, sources: number) {
+    this.#context = context;
+    this.#sources = sources;
+  }
+
+  begin(note: string, step: number = this.#sources): void {
+    this.#step = step;
+    this.#doing = step < this.#sources ? "" : `${note}: `;
+    this.#report(note);
+  }
+
+  async breathe(note: string): Promise<void> {
+    if (this.#context.signal.aborted) throw new StageCancelled("corpus");
+    this.#report(this.#doing + note);
+    await setImmediate();
+  }
+
+  #report(note: string): void {
+    this.#context.report({ step: this.#step, totalSteps: this.#sources, unit: "sources", note });
+  }
+}
+
+/** Language of each document, by id. */
+async function languages(tables: string): Promise<(docId: string) => string> {
+  const found = new Map<string, string>();
+  for await (const { doc_id, language } of readTable(tablePath(tables, "language"))) found.set(doc_id as string, language as string);
+  return (docId) => found.get(docId)!;
+}
+
+/** Counts documents on their way into the file. */
+class DocumentTally {
+  documents = 0;
+  bytes = 0;
+  readonly bySplit: Record<string, number> = {};
+  readonly bySource: Record<string, number> = {};
+
+  async *counting(rows: AsyncIterable<DocumentRow>): AsyncGenerator<DocumentRow> {
+    for await (const row of rows) {
+      this.documents++;
+      this.bytes += Buffer.byteLength(row.text);
+      this.bySplit[row.split] = (this.bySplit[row.split] ?? 0) + 1;
+      this.bySource[row.source] = (this.bySource[row.source] ?? 0) + 1;
+      yield row;
+    }
+  }
+}
+
+function dropsByReason(flow: CorpusFlow, accounts: readonly (readonly [string, Account])[] = [["", flow.total]]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const value of values) counts[nameOf(value)] = (counts[nameOf(value)] ?? 0) + 1;
+  for (const [name, account] of accounts) {
+    for (const { dropped } of account.stages()) {
+      for (const [reason, { files }] of Object.entries(dropped)) {
+        const key = name + reason.split(" ")[0];
+        counts[key] = (counts[key] ?? 0) + files;
+      }
+    }
+  }
   return counts;
+}
+
+function summarize({ files, personalData, decontamination, waivers }: CorpusReport, flow: CorpusFlow, { documents, bytes, bySplit, bySource }: DocumentTally): JsonObject {
+  const [items, tooShort] = [decontamination?.items ?? 0, decontamination?.tooShort ?? 0];
+  return {
+    filesRead: files.files,
+    documents,
+    bytes,
+    bySplit,
+    bySource,
+    dropped: dropsByReason(flow),
+    droppedBySource: dropsByReason(flow, [...flow.bySource].map(([name, account]) => [`${name} `, account] as const)),
+    benchmarkItems: { searched: items - tooShort, tooShort },
+    ...(Object.keys(personalData).length === 0 ? {} : { personalData: { ...personalData } }),
+    ...(waivers.length === 0 ? {} : { waivers: waivers.map((waiver) => ({ ...waiver })) }),
+  };
 }

@@ -17,7 +17,7 @@ export async function emptyStore(): Promise<Store> {
 }
 
 export function runCorpus(store: Store, recipe: unknown, request: Request = {}, options: Options = {}): Promise<StageOutcome> {
-  return run(store, corpusStage, { recipe, ...request }, options);
+  return run(store, corpusStage, { recipe, execution: { tables: "fresh" }, ...request }, options);
 }
 
 export function runTokenize(store: Store, recipe: unknown, inputs: Request["inputs"] & object, request: Request = {}, options: Options = {}): Promise<StageOutcome> {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { sha256 } from "@diffucoder/lineage";
 import { zipSync } from "fflate";
 import { vi } from "vitest";
-import type { Wheel } from "../src/wheel-source.ts";
+import type { Wheel } from "../src/sources/wheel-source.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 export interface TinyWheel {

@@ -35,11 +35,11 @@ export function docIdOf(text: string): string {
 }
 
 /** Writes rows in the order given, as one Parquet file; equal rows give equal bytes. */
-export async function writeDocuments(directory: string, rows: Iterable<DocumentRow>): Promise<void> {
+export async function writeDocuments(directory: string, rows: Iterable<DocumentRow> | AsyncIterable<DocumentRow>): Promise<void> {
   await mkdir(directory, { recursive: true });
   const writer = await parquet.ParquetWriter.openFile(schema, join(directory, DOCUMENTS_FILE));
   writer.setRowGroupSize(ROW_GROUP);
-  for (const row of rows) await writer.appendRow({ ...row });
+  for await (const row of rows) await writer.appendRow({ ...row });
   await writer.close();
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { cacheDirectory, sha256 } from "@diffucoder/lineage";
 import { unzipSync } from "fflate";
-import { SourceDrift, SourceMissing } from "./errors.ts";
+import { SourceDrift, SourceMissing } from "../errors.ts";
 import type { SourceFile } from "./source-file.ts";
 
 export interface Wheel {
@@ -15,28 +15,40 @@ export interface Wheel {
   readonly license: string;
 }
 
-/** Files of wheels pinned by digest. A wheel is fetched once, by pip, into the cache. */
-export async function readWheels(card: string, wheels: readonly Wheel[]): Promise<SourceFile[]> {
-  const directory = join(cacheDirectory(), "wheels");
-  const missing: Wheel[] = [];
-  for (const wheel of wheels) if ((await digestOf(join(directory, wheel.file))) !== wheel.sha256) missing.push(wheel);
-  if (missing.length > 0) await fetchWheels(card, missing, directory);
-  const files: SourceFile[] = [];
-  for (const wheel of wheels) {
-    for (const [path, bytes] of Object.entries(unzipSync(await readFile(join(directory, wheel.file))))) {
-      if (path.endsWith("/")) continue;
-      files.push({ path: `${wheel.name}-${wheel.version}/${path}`, bytes, license: wheel.license });
-    }
+/** Files of wheels pinned by digest, in order of their paths. A wheel is fetched once, by pip, into the cache. */
+export async function* readWheels(card: string, wheels: readonly Wheel[], largestFileBytes: number): AsyncGenerator<SourceFile> {
+  const directory = await fetchMissing(card, wheels);
+  const folderOf = ({ name, version }: Wheel) => `${name}-${version}/`;
+  for (const wheel of wheels.toSorted((a, b) => (folderOf(a) < folderOf(b) ? -1 : 1))) {
+    const members: SourceFile[] = [];
+    const add = (path: string, bytes: SourceFile["bytes"]) => members.push({ path: folderOf(wheel) + path, bytes, license: wheel.license });
+    const unpacked = unzipSync(await readFile(join(directory, wheel.file)), {
+      // A member is given the room that it claims, so that none can swell beyond.
+      filter: ({ name, originalSize }) => {
+        if (originalSize > largestFileBytes) add(name, { reason: "too-large", sizeBytes: originalSize });
+        return !name.endsWith("/") && originalSize <= largestFileBytes;
+      },
+    });
+    for (const [path, bytes] of Object.entries(unpacked)) add(path, bytes);
+    yield* members.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
-  return files;
 }
 
 /** The content of one member of a pinned wheel. */
 export async function readWheelMember(card: string, wheel: Wheel, member: string): Promise<Uint8Array> {
-  const path = `${wheel.name}-${wheel.version}/${member}`;
-  const file = (await readWheels(card, [wheel])).find((candidate) => candidate.path === path);
-  if (file === undefined) throw new SourceMissing(card, `member ${member} in ${wheel.file}, found none`, "Correct the card or `member` in the recipe.");
-  return file.bytes;
+  const directory = await fetchMissing(card, [wheel]);
+  const bytes = unzipSync(await readFile(join(directory, wheel.file)), { filter: ({ name }) => name === member })[member];
+  if (bytes === undefined) throw new SourceMissing(card, `member ${member} in ${wheel.file}, found none`, "Correct the card or `member` in the recipe.");
+  return bytes;
+}
+
+/** @returns the folder of the cache that now holds them all */
+async function fetchMissing(card: string, wheels: readonly Wheel[]): Promise<string> {
+  const directory = join(cacheDirectory(), "wheels");
+  const missing: Wheel[] = [];
+  for (const wheel of wheels) if ((await digestOf(join(directory, wheel.file))) !== wheel.sha256) missing.push(wheel);
+  if (missing.length > 0) await fetchWheels(card, missing, directory);
+  return directory;
 }
 
 async function digestOf(path: string): Promise<string | undefined> {

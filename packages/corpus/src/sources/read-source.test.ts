@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { temporaryDirectory, writeTree } from "../test/temporary-directory.ts";
-import { tinyCard } from "../test/tiny-card.ts";
-import { offlineCache, tinyWheel } from "../test/tiny-wheel.ts";
+import { temporaryDirectory, writeTree } from "../../test/temporary-directory.ts";
+import { tinyCard } from "../../test/tiny-card.ts";
+import { offlineCache, tinyWheel } from "../../test/tiny-wheel.ts";
 import { generateFiles } from "./generated-source.ts";
+import type { DataCard } from "../data-card.ts";
 import { identityOf, readSource } from "./read-source.ts";
-import { readTree, treeDigest } from "./tree-source.ts";
+import { CardCheck } from "../waivers.ts";
+import { treeDigest } from "./tree-source.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -17,10 +19,12 @@ async function treeCard(files: Record<string, string>, changes: Parameters<typeo
   return tinyCard({ directory, ...changes });
 }
 
+const pathsOf = async (card: DataCard, check?: CardCheck) => (await Array.fromAsync(readSource(card, check))).filter(({ isIncluded }) => isIncluded).map(({ file }) => file.path);
+
 const FILES = { "b.py": "b\n", "a/c.py": "cc\n", "a.txt": "t\n", "setup.cfg": "s\n" };
 
 test("the files that a card's globs match are read, in order of their paths, from beside the card", async () => {
-  const paths = async (include: string[], counts: { files: number; bytes: number }) => (await readSource(await treeCard(FILES, { include, counts }))).map(({ path }) => path);
+  const paths = async (include: string[], counts: { files: number; bytes: number }) => pathsOf(await treeCard(FILES, { include, counts }));
   expect(await paths(["**/*.py"], { files: 2, bytes: 5 })).toEqual(["a/c.py", "b.py"]);
   expect(await paths(["*.py", "*.txt"], { files: 2, bytes: 4 })).toEqual(["a.txt", "b.py"]);
   expect(await paths(["a/**"], { files: 1, bytes: 3 })).toEqual(["a/c.py"]);
@@ -31,7 +35,7 @@ test.each([
   ["a file too many", { files: 1, bytes: 5 }, "1 files of 5 bytes"],
   ["a byte too many", { files: 2, bytes: 4 }, "2 files of 4 bytes"],
 ])("%s for the card's counts is drift", async (_, counts, expected) => {
-  await expect(readSource(await treeCard(FILES, { counts }))).rejects.toMatchObject({
+  await expect(pathsOf(await treeCard(FILES, { counts }))).rejects.toMatchObject({
     code: "SourceDrift",
     message: `card tiny, included files: expected ${expected}, found 2 files of 5 bytes. Fetch the right revision, or review the change and update the card.`,
     details: { card: "tiny", subject: "included files", expected, found: "2 files of 5 bytes" },
@@ -40,38 +44,38 @@ test.each([
 
 test("an unpinned tree without counts is accepted as it is", async () => {
   const { counts: _, ...card } = await treeCard(FILES);
-  expect((await readSource(card)).map(({ path }) => path)).toEqual(["a/c.py", "b.py"]);
+  expect(await pathsOf(card)).toEqual(["a/c.py", "b.py"]);
 });
 
 test("globs that match nothing are drift, not an empty source", async () => {
-  await expect(readSource(await treeCard(FILES, { include: ["**/*.rs"] }))).rejects.toMatchObject({ code: "SourceDrift", details: { found: "0 files of 0 bytes" } });
+  await expect(pathsOf(await treeCard(FILES, { include: ["**/*.rs"] }))).rejects.toMatchObject({ code: "SourceDrift", details: { found: "0 files of 0 bytes" } });
 });
 
 test("a tree that its card pins is checked by digest before it is counted", async () => {
   const card = await treeCard(FILES, { counts: { files: 9, bytes: 9 }, origin: { kind: "tree", path: "tree", sha256: "0".repeat(64), license: "MIT" } });
-  await expect(readSource(card)).rejects.toMatchObject({ code: "SourceDrift", details: { expected: `tree ${"0".repeat(64)}` } });
+  await expect(pathsOf(card)).rejects.toMatchObject({ code: "SourceDrift", details: { subject: "tree", expected: `sha256 ${"0".repeat(64)}` } });
   await expect(identityOf(card)).rejects.toMatchObject({ code: "SourceDrift" });
 });
 
 test("wheels are read in order of their paths, not of the card", async () => {
   const [a, b] = [tinyWheel("tiny-a", { "x.py": "xx\n" }), tinyWheel("tiny-b", { "y.py": "y\n" })];
   await offlineCache({ cached: [a, b] });
-  const files = await readSource(tinyCard({ origin: { kind: "wheels", wheels: [b.pin, a.pin] }, counts: { files: 2, bytes: 5 } }));
-  expect(files.map(({ path }) => path)).toEqual(["tiny-a-1.0/x.py", "tiny-b-1.0/y.py"]);
+  const paths = await pathsOf(tinyCard({ origin: { kind: "wheels", wheels: [b.pin, a.pin] }, counts: { files: 2, bytes: 5 } }));
+  expect(paths).toEqual(["tiny-a-1.0/x.py", "tiny-b-1.0/y.py"]);
 });
 
 test("generated programs are counted like any others, so that a changed generator shows", async () => {
   const origin = { kind: "generated-tasks", families: ["named"], count: 3, seed: 1, license: "MIT" } as const;
-  const bytes = generateFiles(origin).reduce((sum, file) => sum + file.bytes.length, 0);
+  const bytes = generateFiles(origin).reduce((sum, file) => sum + (file.bytes as Uint8Array).length, 0);
   const card = (counts: { files: number; bytes: number }) => tinyCard({ origin: { ...origin, families: ["named"] }, counts });
-  expect((await readSource(card({ files: 3, bytes }))).map(({ path }) => path)).toEqual(generateFiles(origin).map(({ path }) => path).sort());
-  await expect(readSource(card({ files: 3, bytes: bytes + 1 }))).rejects.toMatchObject({ code: "SourceDrift", details: { found: `3 files of ${bytes} bytes` } });
+  expect(await pathsOf(card({ files: 3, bytes }))).toEqual(generateFiles(origin).map(({ path }) => path).sort());
+  await expect(pathsOf(card({ files: 3, bytes: bytes + 1 }))).rejects.toMatchObject({ code: "SourceDrift", details: { found: `3 files of ${bytes} bytes` } });
 });
 
 test("a source's identity is its card, and for a tree also what lies in it, included or not", async () => {
   const card = await treeCard(FILES);
-  const files = await readTree("tiny", join(card.directory, "tree"), { license: "MIT" });
-  expect(await identityOf(card)).toBe(`${card.sha256} ${treeDigest(files)}`);
+  const tree = { card: "tiny", directory: join(card.directory, "tree"), license: "MIT", largestFileBytes: 1000, check: new CardCheck() };
+  expect(await identityOf(card)).toBe(`${card.sha256} ${await treeDigest(tree)}`);
   const before = await identityOf(card);
   await writeTree(card.directory, { "tree/setup.cfg": "S\n" });
   expect(await identityOf(card)).not.toBe(before);

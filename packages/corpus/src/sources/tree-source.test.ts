@@ -2,16 +2,20 @@ import { createHash } from "node:crypto";
 import { symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryDirectory, writeTree } from "../test/temporary-directory.ts";
-import { readTree, treeDigest } from "./tree-source.ts";
+import { temporaryDirectory, writeTree } from "../../test/temporary-directory.ts";
+import { CardCheck } from "../waivers.ts";
+import { readTree, treeDigest, type TreeOptions } from "./tree-source.ts";
+
+const optionsOf = (directory: string, changes: Partial<TreeOptions> = {}): TreeOptions => ({ card: "tiny", directory, license: "MIT", largestFileBytes: 1000, check: new CardCheck(), ...changes });
+const filesOf = (directory: string, changes: Partial<TreeOptions> = {}) => Array.fromAsync(readTree(optionsOf(directory, changes)));
 
 const hex = (content: string) => createHash("sha256").update(content).digest("hex");
 
 test("a tree is read in order of its paths, at any depth, with its licence", async () => {
   const directory = await temporaryDirectory();
   await writeTree(directory, { "b.py": "b", "a/z.py": "z", "a/b/c.txt": "c", ".hidden": "h", "B.py": "B", "a-b.py": "ab" });
-  const files = await readTree("tiny", directory, { license: "MIT" });
-  expect(files.map(({ path, bytes, license }) => [path, Buffer.from(bytes).toString(), license])).toEqual([
+  const files = await filesOf(directory);
+  expect(files.map(({ path, bytes, license }) => [path, Buffer.from(bytes as Uint8Array).toString(), license])).toEqual([
     [".hidden", "h", "MIT"],
     ["B.py", "B", "MIT"],
     ["a-b.py", "ab", "MIT"],
@@ -21,22 +25,27 @@ test("a tree is read in order of its paths, at any depth, with its licence", asy
   ]);
 });
 
-test("links are not followed, neither to files nor to directories", async () => {
+test("links are told and not followed, neither to files nor to directories", async () => {
   const directory = await temporaryDirectory();
   await writeTree(directory, { "tree/real.py": "x", "outside/secret.py": "s" });
   await symlink(join(directory, "outside/secret.py"), join(directory, "tree/file.py"));
   await symlink(join(directory, "outside"), join(directory, "tree/folder"));
   await symlink(join(directory, "tree"), join(directory, "tree/loop"));
-  expect((await readTree("tiny", join(directory, "tree"), { license: "MIT" })).map(({ path }) => path)).toEqual(["real.py"]);
+  expect((await filesOf(join(directory, "tree"))).map(({ path, bytes }) => [path, "reason" in bytes ? bytes.reason : "read"])).toEqual([
+    ["file.py", "link"],
+    ["folder", "link"],
+    ["loop", "link"],
+    ["real.py", "read"],
+  ]);
 });
 
 test("the digest covers every path and every byte, as sha256sum would print them", async () => {
   const directory = await temporaryDirectory();
   await writeTree(directory, { "b.py": "two", "a.py": "one" });
   const digest = hex(`${hex("one")}  a.py\n${hex("two")}  b.py\n`);
-  const files = await readTree("tiny", directory, { license: "MIT", sha256: digest });
-  expect(treeDigest(files)).toBe(digest);
-  expect(treeDigest([])).toBe(hex(""));
+  expect(await filesOf(directory, { sha256: digest })).toHaveLength(2);
+  expect(await treeDigest(optionsOf(directory))).toBe(digest);
+  expect(await treeDigest(optionsOf(await temporaryDirectory()))).toBe(hex(""));
 });
 
 test.each([
@@ -45,25 +54,25 @@ test.each([
 ])("%s is drift, with what was expected and found", async (_, change) => {
   const directory = await temporaryDirectory();
   await writeTree(directory, { "b.py": "two", "a.py": "one" });
-  const expected = treeDigest(await readTree("tiny", directory, { license: "MIT" }));
+  const expected = await treeDigest(optionsOf(directory));
   await writeTree(directory, change as Record<string, string>);
-  const found = treeDigest(await readTree("tiny", directory, { license: "MIT" }));
+  const found = await treeDigest(optionsOf(directory));
   expect(found).not.toBe(expected);
-  await expect(readTree("tiny", directory, { license: "MIT", sha256: expected })).rejects.toMatchObject({
+  await expect(filesOf(directory, { sha256: expected })).rejects.toMatchObject({
     code: "SourceDrift",
     retryable: false,
-    message: `card tiny, ${directory}: expected tree ${expected}, found ${found}. Fetch the right revision, or review the change and update the card.`,
-    details: { card: "tiny", subject: directory, expected: `tree ${expected}`, found },
+    message: `card tiny, tree: expected sha256 ${expected}, found sha256 ${found}. Fetch the right revision, or review the change and update the card.`,
+    details: { card: "tiny", subject: "tree", expected: `sha256 ${expected}`, found: `sha256 ${found}` },
   });
 });
 
 test("a directory that is not there, or is a file, is missing, and the error says what to do", async () => {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, "file"), "");
-  await expect(readTree("tiny", join(directory, "none"), { license: "MIT" })).rejects.toMatchObject({
+  await expect(filesOf(join(directory, "none"))).rejects.toMatchObject({
     code: "SourceMissing",
     message: `card tiny: expected a directory at ${join(directory, "none")}, found ENOENT. Fetch the source or correct \`origin.path\` in the card.`,
     details: { card: "tiny" },
   });
-  await expect(readTree("tiny", join(directory, "file"), { license: "MIT" })).rejects.toMatchObject({ code: "SourceMissing", message: expect.stringContaining("found ENOTDIR") as string });
+  await expect(filesOf(join(directory, "file"))).rejects.toMatchObject({ code: "SourceMissing", message: expect.stringContaining("found ENOTDIR") as string });
 });

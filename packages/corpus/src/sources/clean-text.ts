@@ -1,4 +1,4 @@
-/** Why a file cannot be a document. */
+/** Why the bytes of a file cannot be a document. */
 export type Unreadable = "too-large" | "binary" | "not-utf8" | "empty";
 
 /**
