@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { exportCommand, gcCommand } from "./commands/artifacts.ts";
+import { cardCommand } from "./commands/card.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { generateCommand } from "./commands/generate.ts";
@@ -28,6 +29,7 @@ export function createCommand(): Command {
     exportCommand(),
     shardsCommand(),
     takedownCommand(),
+    cardCommand(),
     generateCommand(),
     gcCommand(),
     serverCommand(),

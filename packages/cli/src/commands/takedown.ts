@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
 import { projectStore, UsageError } from "../project.ts";
-import { traceDocument, type AffectedRun, type DocumentTrace } from "../trace-document.ts";
+import type { AffectedRun, DocumentTrace } from "../trace-document.ts";
 
 export function takedownCommand(): Command {
   return new Command("takedown")
@@ -9,6 +9,8 @@ export function takedownCommand(): Command {
     .argument("<document>", "its id, the first digits of it, or its path within its source")
     .addOption(outputOption())
     .action(async (document: string, { output }: { output: OutputFormat }) => {
+      // Loads the computing backend, which most commands do without.
+      const { traceDocument } = await import("../trace-document.ts");
       const trace = await traceDocument(await projectStore(), document);
       if (trace.documents.length === 0 && trace.shards.length === 0) throw new UsageError(`document ${document}: expected one of a corpus in the store, found none. \`diffucoder shards head\` shows ids.`);
       print(output, trace, renderTrace);
