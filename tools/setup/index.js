@@ -1,13 +1,14 @@
 // Brings a fresh checkout to where everything runs. Plain JavaScript without dependencies: it installs them.
 import { cacheFolder, withLock } from "./cache.js";
 import { libtensorflow, nativeAddon } from "./libtensorflow.js";
+import { nativeKernels } from "./native-kernels.js";
 import { nodePackages } from "./node-packages.js";
 import { sandboxTools } from "./sandbox-tools.js";
 import { SetupError, runSteps } from "./steps.js";
 import { temporal } from "./temporal.js";
 
-// An addon needs its packages and its library; everything else goes side by side.
-const steps = [nodePackages, libtensorflow, nativeAddon, temporal, sandboxTools];
+// An addon needs its packages and its library, the kernels need both; everything else goes side by side.
+const steps = [nodePackages, libtensorflow, nativeAddon, nativeKernels, temporal, sandboxTools];
 
 try {
   await withLock(() => runSteps(steps));

@@ -22,11 +22,11 @@ const MEMBERS = [
   "tensorflow/include/xla/tsl/c/",
 ];
 
-const isServed = process.platform === "linux" && process.arch === "x64";
+export const isServed = process.platform === "linux" && process.arch === "x64";
 const FALLBACK = "none for this platform; the wasm backend is used, which is much slower";
 
 /** Folder with `libtensorflow_cc.so.2`, `libtensorflow_framework.so.2` and `include`. */
-const libraryFolder = () => process.env.DIFFUCODER_LIBTENSORFLOW || join(cacheFolder(), "libtensorflow", `tensorflow-cpu-${VERSION}`, "tensorflow");
+export const libraryFolder = () => process.env.DIFFUCODER_LIBTENSORFLOW || join(cacheFolder(), "libtensorflow", `tensorflow-cpu-${VERSION}`, "tensorflow");
 
 /** libtensorflow: a folder named in the environment, the cache, or the wheel through pip. */
 export const libtensorflow = {

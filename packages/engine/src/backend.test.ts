@@ -38,7 +38,7 @@ describe("backends", () => {
 
   it("native is the first choice, and tells what its bytes depend on", async () => {
     native = await trainOn(undefined);
-    expect(native.info).toEqual({ backend: "native", instructionSet: widest, threads: availableParallelism(), libtensorflow: expect.stringMatching(/^2\.\d+\.\d+/) as string });
+    expect(native.info).toEqual({ backend: "native", instructionSet: widest, threads: availableParallelism(), libtensorflow: expect.stringMatching(/^2\.\d+\.\d+\+x86-64-v[34]$/) as string });
     expect((await trainOn("native", [], { TF_NUM_INTRAOP_THREADS: "1" })).info.threads).toBe(1);
   });
 
@@ -54,6 +54,18 @@ describe("backends", () => {
     // Rows of segment 2 are added, -1 belongs nowhere, segments without rows are 0.
     expect(portable.segments).toEqual([10, 20, 0, 0, 101, 202, 0, 0]);
     expect(portable.bf16).toEqual({ code: "UnsupportedDtype", message: `dtype: expected fp32 on the ${name} backend, found bf16` });
+  });
+
+  it.each(["x86-64-v3", "none"])("native with kernels of level %s computes the same", async (level) => {
+    const other = await trainOn("native", [], { DIFFUCODER_KERNELS: level });
+    expect(other.info.libtensorflow.split("+")[1] ?? "none").toBe(level);
+    expect(furthest(other.losses, native.losses) / native.losses[0]!).toBeLessThan(1e-5);
+    expect(furthest(other.scale, native.scale)).toBeLessThan(1e-5);
+    expect(other.tensorsLeft).toBe(0);
+  });
+
+  it("refuses kernels of a level that it does not know", async () => {
+    await expect(trainOn("native", [], { DIFFUCODER_KERNELS: "x86-64-v9" })).rejects.toThrow(/DIFFUCODER_KERNELS: expected none or a built level that this CPU has .*, found x86-64-v9/);
   });
 
   it("wasm takes over where the native addon does not load, unless native is demanded", async () => {

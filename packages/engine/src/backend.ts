@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { EngineError } from "./errors.ts";
+import { loadNativeKernels, nativeKernelLevel } from "./native-kernels.ts";
 
 /** What computes: libtensorflow through its native addon, or one of the portable backends. */
 export type BackendName = "native" | "wasm" | "cpu";
@@ -14,7 +15,7 @@ export interface BackendInfo {
   /** Widest instruction set that the kernels can use, such as `avx512_bf16` or `avx2`. */
   readonly instructionSet: string;
   readonly threads: number;
-  /** Version of libtensorflow, or of the portable backend. */
+  /** Version of libtensorflow, with the level of this project's own operations where they are loaded (`+x86-64-v4`); or of the portable backend. */
   readonly libtensorflow: string;
 }
 
@@ -47,13 +48,16 @@ export interface NativeBackend {
   binding: Binding;
   write(values: object, shape: number[], dtype: string): object;
   getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
+  executeMultipleOutputs(op: string, attributes: readonly OpAttribute[], inputs: readonly tf.Tensor[], outputs: number): tf.Tensor[];
+  readonly isUsingGpuDevice: boolean;
 }
 
 let loading: Promise<BackendName> | undefined;
 
 /**
  * Loads the fastest backend that this machine has, once per process, and makes it TensorFlow.js's own.
- * `DIFFUCODER_BACKEND` = `native`, `wasm` or `cpu` demands one.
+ * `DIFFUCODER_BACKEND` = `native`, `wasm` or `cpu` demands one; `DIFFUCODER_KERNELS` = `x86-64-v3`, `x86-64-v4` or `none`
+ * demands a level of this project's own operations.
  *
  * @throws EngineError `BackendUnavailable` when a demanded backend cannot be loaded
  */
@@ -65,11 +69,12 @@ export function loadBackend(): Promise<BackendName> {
 /** Loads the backend if need be and describes it. */
 export async function backendInfo(): Promise<BackendInfo> {
   const backend = await loadBackend();
+  const kernels = nativeKernelLevel();
   return {
     backend,
     instructionSet: instructionSet(),
     threads: backend === "native" ? Number(process.env.TF_NUM_INTRAOP_THREADS) : 1,
-    libtensorflow: backend === "native" ? nativeBackend().binding.TF_Version : `tfjs-${backend}-${tf.version_core}`,
+    libtensorflow: backend === "native" ? `${nativeBackend().binding.TF_Version}${kernels === undefined ? "" : `+${kernels}`}` : `tfjs-${backend}-${tf.version_core}`,
   };
 }
 
@@ -107,7 +112,7 @@ async function load(demanded: string | undefined): Promise<BackendName> {
 function loadNative(): string | undefined {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_NUM_INTRAOP_THREADS ??= String(availableParallelism());
-  // With more, independent operations run beside each other (same bits, an eighth quicker), but the process crashes now and then.
+  // With more, independent operations run beside each other (same bits), but the process crashes now and then.
   process.env.TF_NUM_INTEROP_THREADS ??= "1";
   // tfjs-node 4.22 calls a helper that Node 23 removed, and a deprecated one (fixed upstream in #8425, never released).
   const legacy = util as unknown as Record<string, unknown>;
@@ -115,10 +120,11 @@ function loadNative(): string | undefined {
   legacy.isArray = Array.isArray;
   try {
     createRequire(import.meta.url)("@tensorflow/tfjs-node-gpu");
-    return undefined;
   } catch (error) {
     return (error as Error).message.split("\n")[0]!;
   }
+  if (!nativeBackend().isUsingGpuDevice) loadNativeKernels(instructionSet(), process.env.DIFFUCODER_KERNELS); // they are for CPUs
+  return undefined;
 }
 
 function instructionSet(): string {

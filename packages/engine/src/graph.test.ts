@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import protobuf from "protobufjs";
 import { describe, expect, it } from "vitest";
-import { DataType, Graph, engineAssets } from "./graph.ts";
+import { DataType, Graph, PROTO } from "./graph.ts";
 
 const bytes = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
 
@@ -39,7 +39,7 @@ describe("graph", () => {
       const content = readFileSync(join(directory, "deep", "er", "saved_model.pb"));
       // SavedModel { saved_model_schema_version (field 1) = 1; meta_graphs (field 2) = ... }
       expect([...content.subarray(0, 3)]).toEqual([0x08, 0x01, 0x12]);
-      const { root } = protobuf.parse(readFileSync(engineAssets[0]!, "utf8"), { keepCase: true });
+      const { root } = protobuf.parse(readFileSync(PROTO, "utf8"), { keepCase: true });
       const type = root.lookupType("SavedModel");
       expect(type.toObject(type.decode(content), { longs: Number })).toMatchObject({
         meta_graphs: [

@@ -84,10 +84,8 @@ export class Graph {
 
 export const SAVED_MODEL_TAG = "serve";
 
-const PROTO = join(import.meta.dirname, "graph.proto");
-
-/** Files beside the sources that results depend on, for a stage's `assets`. */
-export const engineAssets: readonly string[] = [PROTO];
+/** What this project writes of TensorFlow's messages. */
+export const PROTO = join(import.meta.dirname, "graph.proto");
 
 const SavedModel = protobuf
   .parse(readFileSync(PROTO, "utf8"), { keepCase: true })

@@ -1,8 +1,9 @@
+export { engineAssets } from "./assets.ts";
 export { backendInfo, loadBackend, resolveDtype, type BackendInfo, type BackendName } from "./backend.ts";
 export { createProgram } from "./create-program.ts";
 export { EagerProgram } from "./eager-program.ts";
 export { EngineError, type EngineErrorCode } from "./errors.ts";
-export { engineAssets } from "./graph.ts";
+export { hasNativeKernels, runNativeKernel } from "./native-kernels.ts";
 export type {
   AdamWSpec,
   Feed,

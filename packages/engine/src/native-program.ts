@@ -6,6 +6,7 @@ import { nativeBackend, type Binding } from "./backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
 import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { DataType, Graph, SAVED_MODEL_TAG, shapeOf } from "./graph.ts";
+import { hasNativeKernels } from "./native-kernels.ts";
 import {
   elementCount,
   isTrainGraph,
@@ -244,12 +245,14 @@ function recordGraph(options: {
         };
         const { grads } = recorder.record(() => tf.variableGrads(loss, Object.values(variables)));
         const gradients = Object.entries(variables).map(([variable, tensor]) => recorder.nameOf(gradientOf(name, variable, tensor, grads)));
-        addAdamW(graph, name, Object.keys(spec.variables), gradients, spec.optimizer);
+        const addUpdate = hasNativeKernels() ? addFusedAdamW : addAdamW;
+        addUpdate({ graph, name, variables: Object.keys(spec.variables), gradients, optimizer: spec.optimizer, outputs: Object.keys(outputs) });
       } else {
         recorder.record(build);
       }
       for (const [output, tensor] of Object.entries(outputs)) {
-        graph.add("Identity", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, outputNode(name, output));
+        // A copy: an output may be a variable's own memory, which the optimizer writes to.
+        graph.add("DeepCopy", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, outputNode(name, output));
       }
       for (const tensor of Object.values(outputs)) tensor.dispose();
       return Object.keys(outputs);
@@ -259,14 +262,54 @@ function recordGraph(options: {
   }
 }
 
-/** Adds the optimizer step of one graph: `<name>/gradient_norm` and `<name>/updated`. */
-function addAdamW(
-  graph: Graph,
-  name: string,
-  variables: readonly string[],
-  gradients: readonly string[],
-  optimizer: AdamWSpec,
-): void {
+interface Update {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly variables: readonly string[];
+  /** Of each variable, the node that computes its gradient. */
+  readonly gradients: readonly string[];
+  readonly optimizer: AdamWSpec;
+  readonly outputs: readonly string[];
+}
+
+/**
+ * Adds the optimizer step of one graph: `<name>/gradient_norm` and `<name>/updated`.
+ *
+ * One operation updates all variables where they lie, through values that were read from them, so it waits for all that read them:
+ * every gradient, which are its operands, and the outputs.
+ */
+function addFusedAdamW({ graph, name, variables, gradients, optimizer, outputs }: Update): void {
+  const gradientOfVariable = new Map(variables.map((variable, index) => [variable, gradients[index]!]));
+  const [decaying, kept] = [variables.filter(optimizer.decays), variables.filter((variable) => !optimizer.decays(variable))];
+  const ordered = [...decaying, ...kept];
+  const slots: Slot[] = ["variable", "first_moment", "second_moment"];
+  const norm = graph.add("DiffucoderGlobalNorm", gradients, { N: { i: gradients.length } }, `${name}/gradient_norm`);
+  graph.add(
+    "DiffucoderAdamW",
+    [
+      ...slots.flatMap((slot) => ordered.map((variable) => `${slot}/${variable}/read`)),
+      ...ordered.map((variable) => gradientOfVariable.get(variable)!),
+      norm,
+      "optimizer/learning_rate",
+      "optimizer/beta1_power",
+      "optimizer/beta2_power",
+      ...outputs.map((output) => `^${outputNode(name, output)}`),
+    ],
+    {
+      N: { i: ordered.length },
+      beta1: { f: optimizer.beta1 },
+      beta2: { f: optimizer.beta2 },
+      epsilon: { f: optimizer.epsilon },
+      weight_decay: { f: optimizer.weightDecay },
+      clip_norm: { f: optimizer.clipNorm ?? 0 },
+      decaying: { i: decaying.length },
+    },
+    `${name}/updated`,
+  );
+}
+
+/** The same step of TensorFlow's operations, for devices and machines that the kernels are not built for. */
+function addAdamW({ graph, name, variables, gradients, optimizer }: Update): void {
   const halfSquares = gradients.map((gradient) => graph.add("L2Loss", [gradient], { T: FLOAT }));
   const sum = graph.add("AddN", halfSquares, { N: { i: halfSquares.length }, T: FLOAT });
   const square = graph.add("Mul", [sum, graph.float(2)], { T: FLOAT });

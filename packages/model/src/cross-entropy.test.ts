@@ -1,7 +1,9 @@
 import { loadBackend } from "@diffucoder/engine";
 import * as tf from "@tensorflow/tfjs-core";
+import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { tokenCrossEntropy } from "./cross-entropy.ts";
+import { expectAgreement, normal } from "../test/agreement.ts";
+import { composedCrossEntropy, tokenCrossEntropy } from "./cross-entropy.ts";
 
 beforeAll(async () => {
   await loadBackend();
@@ -40,6 +42,18 @@ describe("cross-entropy", () => {
     const gradient = gradientOf([[1, 2, 3], [1, 2, 3]], [0, 2], [1, -2]);
     [0.090031 - 1, 0.244728, 0.665241].forEach((value, i) => expect(gradient[0]![i]).toBeCloseTo(value, 5));
     [0.090031, 0.244728, 0.665241 - 1].forEach((value, i) => expect(gradient[1]![i]).toBeCloseTo(-2 * value, 5));
+  });
+
+  it("agrees with its formula in value and gradient, for any shape", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 2, max: 70 }), (rows, vocabSize) => {
+        tf.tidy(() => {
+          const targets = tf.tensor1d(Array.from({ length: rows }, (_, row) => (7 * row) % vocabSize), "int32");
+          expectAgreement((x) => tokenCrossEntropy(x as tf.Tensor2D, targets), (x) => composedCrossEntropy(x as tf.Tensor2D, targets), [normal([rows, vocabSize], "x", 5)]);
+        });
+      }),
+      { numRuns: 25 },
+    );
   });
 
   it("leaves no tensor behind", () => {

@@ -1,4 +1,5 @@
 // Axes: N rows, V vocabulary.
+import { hasNativeKernels, runNativeKernel } from "@diffucoder/engine";
 import * as tf from "@tensorflow/tfjs-core";
 
 /**
@@ -11,6 +12,10 @@ import * as tf from "@tensorflow/tfjs-core";
  * @param targets ids, [N], int32
  */
 export function tokenCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
+  return hasNativeKernels() ? fusedCrossEntropy(logits, targets) : composedCrossEntropy(logits, targets);
+}
+
+export function composedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
   const vocabSize = logits.shape[1];
   const op = tf.customGrad((input, save) => {
     const rows = input as tf.Tensor2D; // [N, V]
@@ -24,6 +29,16 @@ export function tokenCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor1D): tf
     (save as tf.GradSaveFunc)([probs, hot]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(tf.sub(saved[0]!, saved[1]!), tf.expandDims(dy, -1)); // [N, V]
     return { value: tf.sub(tf.squeeze(logSums, [-1]), picked), gradFunc };
+  });
+  return op(logits) as tf.Tensor1D; // [N]
+}
+
+function fusedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
+  const op = tf.customGrad((input, save) => {
+    const [losses, logSums] = runNativeKernel("DiffucoderCrossEntropy", [input as tf.Tensor, targets], 2); // [N], [N]
+    (save as tf.GradSaveFunc)([input as tf.Tensor, targets, logSums!]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => runNativeKernel("DiffucoderCrossEntropyGradient", [...saved, dy], 1)[0]!; // [N, V]
+    return { value: losses!, gradFunc };
   });
   return op(logits) as tf.Tensor1D; // [N]
 }

@@ -1,0 +1,295 @@
+// Axes: B batch, T tokens per canvas, Q query heads, G key-value heads, D head width, W = (Q + 2G) D.
+//
+// Rotary grouped-query attention straight from the projections [B T, W] (queries, keys, values side by side) to the mixed
+// values [B T, Q D]. One piece of work is one key-value head of one canvas: its keys and values are laid out once and serve all
+// its query heads. Scores exist for a block of rows at a time; the backward pass computes them again from `log_sum`.
+//
+// Source: Dao et al., "FlashAttention", arXiv:2205.14135v2, algorithms 1 and 4 (whole rows at a time here: they fit the cache).
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernel.h"
+#include "kernels.h"
+#include "matrix.h"
+#include "parallel.h"
+
+namespace diffucoder {
+namespace {
+
+constexpr int64_t kBlockRows = 64;
+
+struct Geometry {
+  int64_t heads, kvHeads, length;
+  int64_t batch = 0, width = 0, rowWidth = 0;
+
+  explicit Geometry(Attributes attributes) : heads(attributes.integer("heads")), kvHeads(attributes.integer("kv_heads")), length(attributes.integer("length")) {}
+
+  Geometry of(const Shape& projected) const {
+    Geometry geometry = *this;
+    geometry.rowWidth = projected[1];
+    geometry.width = projected[1] / (heads + 2 * kvHeads);
+    geometry.batch = projected[0] / length;
+    return geometry;
+  }
+
+  int64_t queriesPerKey() const { return heads / kvHeads; }
+  int64_t queryColumn(int64_t head) const { return head * width; }
+  int64_t keyColumn(int64_t group) const { return (heads + group) * width; }
+  int64_t valueColumn(int64_t group) const { return (heads + kvHeads + group) * width; }
+  int64_t tokenStride() const { return paddedColumns(length) + kLanes; }  // off a power of two, which would share cache sets
+  int64_t channelStride() const { return paddedColumns(width); }
+};
+
+/** The operands that every piece of work reads. */
+struct Projections {
+  Geometry geometry;
+  const float *projected, *bias, *cos, *sin, *mask;
+
+  Projections(const Call& call, const Geometry& shape)
+      : geometry(shape), projected(call.input(0)), bias(call.input(1)), cos(call.input(2)), sin(call.input(3)), mask(elementsOf(call.shape(4)) == 0 ? nullptr : call.input(4)) {}
+
+  const float* rows(int64_t canvas) const { return projected + canvas * geometry.length * geometry.rowWidth; }
+};
+
+/** Room for one thread's matrices. */
+float* scratch(int slot, int64_t count) {
+  thread_local std::vector<float> rooms[16];
+  std::vector<float>& room = rooms[slot];
+  if (static_cast<int64_t>(room.size()) < count) room.resize(count);
+  return room.data();
+}
+
+enum Slot { kKeys, kKeysAcross, kValues, kValuesAcross, kQueries, kScores, kSlopes, kMixed, kQuerySlopes, kKeySlopes, kValueSlopes, kOutputSlopes, kDeltas };
+
+/** [T, D] of one head with its bias, turned by position and times `factor`; unused columns are 0. Su et al., arXiv:2104.09864, eq. 34. */
+void readRotated(const Projections& from, int64_t canvas, int64_t column, float factor, float* target) {
+  const Geometry& g = from.geometry;
+  const int64_t half = g.width / 2, stride = g.channelStride();
+  const float* bias = from.bias + column;
+  for (int64_t token = 0; token < g.length; token++) {
+    const float *x = from.rows(canvas) + token * g.rowWidth + column, *cos = from.cos + token * g.width, *sin = from.sin + token * g.width;
+    float* y = target + token * stride;
+    forEachRun(half, [&](int64_t i, auto get, auto put) {
+      const Vector first = get(x + i) + get(bias + i), second = get(x + half + i) + get(bias + half + i);
+      put(y + i, (first * get(cos + i) + second * get(sin + i)) * factor);
+      put(y + half + i, (second * get(cos + half + i) + first * get(sin + half + i)) * factor);
+    });
+    std::fill(y + g.width, y + stride, 0.0f);
+  }
+}
+
+void readValues(const Projections& from, int64_t canvas, int64_t column, float* target) {
+  const Geometry& g = from.geometry;
+  const int64_t stride = g.channelStride();
+  for (int64_t token = 0; token < g.length; token++) {
+    const float* x = from.rows(canvas) + token * g.rowWidth + column;
+    float* y = target + token * stride;
+    forEachRun(g.width, [&](int64_t i, auto get, auto put) { put(y + i, get(x + i) + get(from.bias + column + i)); });
+    std::fill(y + g.width, y + stride, 0.0f);
+  }
+}
+
+/** [T, D] to [D, T]. */
+void transpose(const Geometry& g, const float* source, float* target) {
+  const int64_t stride = g.tokenStride(), from = g.channelStride();
+  for (int64_t i = 0; i < g.width; i++) {
+    for (int64_t token = 0; token < g.length; token++) target[i * stride + token] = source[token * from + i];
+    std::fill(target + i * stride + g.length, target + (i + 1) * stride, 0.0f);
+  }
+}
+
+/** Adds the mask to a row of scores. */
+void addMask(const Projections& from, int64_t token, float* scores) {
+  if (from.mask == nullptr) return;
+  const float* mask = from.mask + token * from.geometry.length;
+  forEachRun(from.geometry.length, [&](int64_t i, auto get, auto put) { put(scores + i, get(scores + i) + get(mask + i)); });
+}
+
+/** Scores to exp(score - shift), padding to 0; returns their sum. */
+float exponentials(const Geometry& g, float shift, float* scores) {
+  Vector sum{};
+  const int64_t whole = g.length / kLanes * kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    const Vector power = exponential(load(scores + i) - shift);
+    store(scores + i, power);
+    sum += power;
+  }
+  if (whole < g.length) {
+    const int64_t left = g.length - whole;
+    const Vector power = exponential(loadSome(scores + whole, left, -std::numeric_limits<float>::infinity()) - shift);
+    storeSome(scores + whole, power, left);
+    sum += loadSome(scores + whole, left);
+  }
+  std::fill(scores + g.length, scores + paddedColumns(g.length), 0.0f);
+  return sumOf(sum);
+}
+
+float largest(const float* values, int64_t count) {
+  Vector best = broadcast(values[0]);
+  const int64_t whole = count / kLanes * kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) best = larger(load(values + i), best);
+  if (whole < count) best = larger(loadSome(values + whole, count - whole, values[0]), best);
+  return largestOf(best);
+}
+
+struct Attention {
+  Geometry shape;
+  explicit Attention(Attributes attributes) : shape(attributes) {}
+
+  void operator()(Call& call) const {
+    const Geometry g = shape.of(call.shape(0));
+    const Projections from(call, g);
+    float* mixed = call.output(0, {g.batch * g.length, g.heads * g.width});
+    float* logSum = call.output(1, {g.batch, g.heads, g.length});
+    if (call.failed()) return;
+    parallelFor(g.batch * g.kvHeads, [&](int64_t piece) { attend(from, piece / g.kvHeads, piece % g.kvHeads, mixed, logSum); });
+  }
+
+  static void attend(const Projections& from, int64_t canvas, int64_t group, float* mixed, float* logSum) {
+    const Geometry& g = from.geometry;
+    const int64_t across = g.tokenStride(), along = g.channelStride();
+    float *keys = scratch(kKeys, g.length * along), *keysAcross = scratch(kKeysAcross, g.width * across), *values = scratch(kValues, g.length * along);
+    float *queries = scratch(kQueries, g.length * along), *scores = scratch(kScores, kBlockRows * across), *sums = scratch(kMixed, kBlockRows * along);
+    readRotated(from, canvas, g.keyColumn(group), 1.0f, keys);
+    transpose(g, keys, keysAcross);
+    readValues(from, canvas, g.valueColumn(group), values);
+    for (int64_t head = group * g.queriesPerKey(); head < (group + 1) * g.queriesPerKey(); head++) {
+      readRotated(from, canvas, g.queryColumn(head), 1.0f / std::sqrt(static_cast<float>(g.width)), queries);
+      for (int64_t start = 0; start < g.length; start += kBlockRows) {
+        const int64_t rows = std::min(kBlockRows, g.length - start);
+        multiply<false>(rows, g.length, g.width, {queries + start * along, along, 1}, keysAcross, across, scores, across);
+        float total[kBlockRows];
+        for (int64_t row = 0; row < rows; row++) {
+          float* line = scores + row * across;
+          addMask(from, start + row, line);
+          const float shift = largest(line, g.length);
+          total[row] = exponentials(g, shift, line);
+          logSum[(canvas * g.heads + head) * g.length + start + row] = shift + std::log(total[row]);
+        }
+        multiply<false>(rows, g.width, g.length, {scores, across, 1}, values, along, sums, along);
+        for (int64_t row = 0; row < rows; row++) {
+          float* target = mixed + ((canvas * g.length + start + row) * g.heads + head) * g.width;
+          forEachRun(g.width, [&](int64_t i, auto get, auto put) { put(target + i, get(sums + row * along + i) / total[row]); });
+        }
+      }
+    }
+  }
+};
+
+struct AttentionGradient {
+  Geometry shape;
+  explicit AttentionGradient(Attributes attributes) : shape(attributes) {}
+
+  void operator()(Call& call) const {
+    const Geometry g = shape.of(call.shape(0));
+    const Projections from(call, g);
+    const float *mixed = call.input(5), *logSum = call.input(6), *dMixed = call.input(7);
+    float *dProjected = call.output(0, call.shape(0)), *dBias = call.output(1, {g.rowWidth});
+    if (call.failed()) return;
+    std::vector<float> biasShares(g.batch * g.rowWidth);
+    parallelFor(g.batch * g.kvHeads, [&](int64_t piece) {
+      const int64_t canvas = piece / g.kvHeads;
+      differentiate(from, canvas, piece % g.kvHeads, mixed, logSum, dMixed, dProjected, biasShares.data() + canvas * g.rowWidth);
+    });
+    sumRows(biasShares.data(), g.batch, g.rowWidth, dBias);
+  }
+
+  static void differentiate(const Projections& from, int64_t canvas, int64_t group, const float* mixed, const float* logSum, const float* dMixed, float* dProjected, float* dBias) {
+    const Geometry& g = from.geometry;
+    const int64_t across = g.tokenStride(), along = g.channelStride();
+    float *keys = scratch(kKeys, g.length * along), *keysAcross = scratch(kKeysAcross, g.width * across);
+    float *values = scratch(kValues, g.length * along), *valuesAcross = scratch(kValuesAcross, g.width * across);
+    float *queries = scratch(kQueries, g.length * along), *dOutput = scratch(kOutputSlopes, g.length * along), *deltas = scratch(kDeltas, g.length);
+    float *scores = scratch(kScores, kBlockRows * across), *slopes = scratch(kSlopes, kBlockRows * across);
+    float *dQueries = scratch(kQuerySlopes, g.length * along), *dKeys = scratch(kKeySlopes, g.length * along), *dValues = scratch(kValueSlopes, g.length * along);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(g.width));
+    readRotated(from, canvas, g.keyColumn(group), 1.0f, keys);
+    transpose(g, keys, keysAcross);
+    readValues(from, canvas, g.valueColumn(group), values);
+    transpose(g, values, valuesAcross);
+    std::fill(dKeys, dKeys + g.length * along, 0.0f);
+    std::fill(dValues, dValues + g.length * along, 0.0f);
+    for (int64_t head = group * g.queriesPerKey(); head < (group + 1) * g.queriesPerKey(); head++) {
+      readRotated(from, canvas, g.queryColumn(head), scale, queries);
+      readSlopes(g, canvas, head, mixed, dMixed, dOutput, deltas);
+      const float* logSums = logSum + (canvas * g.heads + head) * g.length;
+      for (int64_t start = 0; start < g.length; start += kBlockRows) {
+        const int64_t rows = std::min(kBlockRows, g.length - start);
+        multiply<false>(rows, g.length, g.width, {queries + start * along, along, 1}, keysAcross, across, scores, across);
+        multiply<false>(rows, g.length, g.width, {dOutput + start * along, along, 1}, valuesAcross, across, slopes, across);
+        for (int64_t row = 0; row < rows; row++) {
+          float *line = scores + row * across, *slope = slopes + row * across;
+          addMask(from, start + row, line);
+          exponentials(g, logSums[start + row], line);
+          forEachRun(g.length, [&](int64_t i, auto get, auto put) { put(slope + i, get(line + i) * (get(slope + i) - deltas[start + row])); });
+        }
+        multiply<true>(g.length, g.width, rows, {scores, 1, across}, dOutput + start * along, along, dValues, along);
+        multiply<true>(g.length, g.width, rows, {slopes, 1, across}, queries + start * along, along, dKeys, along);
+        multiply<false>(rows, g.width, g.length, {slopes, across, 1}, keys, along, dQueries + start * along, along);
+      }
+      writeRotated(from, canvas, g.queryColumn(head), scale, dQueries, dProjected, dBias);
+    }
+    writeRotated(from, canvas, g.keyColumn(group), 1.0f, dKeys, dProjected, dBias);
+    writeValues(g, canvas, g.valueColumn(group), dValues, dProjected, dBias);
+  }
+
+  /** The slopes of one head's output, and for each row their product with the output, which softmax's gradient subtracts. */
+  static void readSlopes(const Geometry& g, int64_t canvas, int64_t head, const float* mixed, const float* dMixed, float* dOutput, float* deltas) {
+    for (int64_t token = 0; token < g.length; token++) {
+      const int64_t offset = ((canvas * g.length + token) * g.heads + head) * g.width;
+      float* row = dOutput + token * g.channelStride();
+      std::copy(dMixed + offset, dMixed + offset + g.width, row);
+      std::fill(row + g.width, row + g.channelStride(), 0.0f);
+      Vector products{};
+      forEachRun(g.width, [&](int64_t i, auto get, auto) { products += get(mixed + offset + i) * get(dMixed + offset + i); });
+      deltas[token] = sumOf(products);
+    }
+  }
+
+  /** The transpose of `readRotated`. */
+  static void writeRotated(const Projections& from, int64_t canvas, int64_t column, float factor, const float* slopes, float* dProjected, float* dBias) {
+    const Geometry& g = from.geometry;
+    const int64_t half = g.width / 2;
+    std::fill(dBias + column, dBias + column + g.width, 0.0f);
+    for (int64_t token = 0; token < g.length; token++) {
+      const float *dy = slopes + token * g.channelStride(), *cos = from.cos + token * g.width, *sin = from.sin + token * g.width;
+      float* dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
+      forEachRun(half, [&](int64_t i, auto get, auto put) {
+        const Vector first = get(dy + i), second = get(dy + half + i);
+        const Vector dFirst = (first * get(cos + i) + second * get(sin + half + i)) * factor;
+        const Vector dSecond = (second * get(cos + half + i) + first * get(sin + i)) * factor;
+        put(dx + i, dFirst);
+        put(dx + half + i, dSecond);
+        put(dBias + column + i, get(dBias + column + i) + dFirst);
+        put(dBias + column + half + i, get(dBias + column + half + i) + dSecond);
+      });
+    }
+  }
+
+  static void writeValues(const Geometry& g, int64_t canvas, int64_t column, const float* slopes, float* dProjected, float* dBias) {
+    std::fill(dBias + column, dBias + column + g.width, 0.0f);
+    for (int64_t token = 0; token < g.length; token++) {
+      const float* dy = slopes + token * g.channelStride();
+      float* dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
+      forEachRun(g.width, [&](int64_t i, auto get, auto put) {
+        put(dx + i, get(dy + i));
+        put(dBias + column + i, get(dBias + column + i) + get(dy + i));
+      });
+    }
+  }
+};
+
+}  // namespace
+
+void registerAttention() {
+  const std::initializer_list<const char*> geometry = {"heads: int", "kv_heads: int", "length: int"};
+  registerKernel<Attention>({"DiffucoderAttention", {"projected: float", "bias: float", "cos: float", "sin: float", "mask: float"}, {"mixed: float", "log_sum: float"}, geometry});
+  registerKernel<AttentionGradient>({"DiffucoderAttentionGradient",
+                                     {"projected: float", "bias: float", "cos: float", "sin: float", "mask: float", "mixed: float", "log_sum: float", "d_mixed: float"},
+                                     {"d_projected: float", "d_bias: float"},
+                                     geometry});
+}
+
+}  // namespace diffucoder

@@ -1,0 +1,84 @@
+// Axes: N rows, V vocabulary.
+#include <cmath>
+
+#include "kernel.h"
+#include "kernels.h"
+#include "parallel.h"
+#include "vector.h"
+
+namespace diffucoder {
+namespace {
+
+constexpr int64_t kRows = 4;
+
+struct CrossEntropy {
+  explicit CrossEntropy(Attributes) {}
+
+  void operator()(Call& call) const {
+    const Shape shape = call.shape(0);
+    const int64_t rows = shape[0], vocabulary = shape[1];
+    const float* logits = call.input(0);
+    const int32_t* targets = call.input<int32_t>(1);
+    if (!requireTargets(call, targets, rows, vocabulary)) return;
+    float *loss = call.output(0, {rows}), *logSum = call.output(1, {rows});
+    if (call.failed()) return;
+    parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; row++) {
+        const float* x = logits + row * vocabulary;
+        logSum[row] = logSumExp(x, vocabulary);
+        loss[row] = logSum[row] - x[targets[row]];
+      }
+    });
+  }
+
+  static bool requireTargets(Call& call, const int32_t* targets, int64_t rows, int64_t vocabulary) {
+    for (int64_t row = 0; row < rows; row++) {
+      if (targets[row] >= 0 && targets[row] < vocabulary) continue;
+      return call.require(false, "target of row " + std::to_string(row) + ": expected 0 to " + std::to_string(vocabulary - 1) + ", found " + std::to_string(targets[row]));
+    }
+    return true;
+  }
+
+  static float logSumExp(const float* x, int64_t count) {
+    Vector largest = broadcast(x[0]);
+    const int64_t whole = count / kLanes * kLanes;
+    for (int64_t i = 0; i < whole; i += kLanes) largest = larger(load(x + i), largest);
+    if (whole < count) largest = larger(loadSome(x + whole, count - whole, x[0]), largest);
+    const float top = largestOf(largest);
+    Vector sum{};
+    for (int64_t i = 0; i < whole; i += kLanes) sum += exponential(load(x + i) - top);
+    float total = sumOf(sum);
+    for (int64_t i = whole; i < count; i++) total += exponential(broadcast(x[i] - top))[0];
+    return top + std::log(total);
+  }
+};
+
+struct CrossEntropyGradient {
+  explicit CrossEntropyGradient(Attributes) {}
+
+  void operator()(Call& call) const {
+    const Shape shape = call.shape(0);
+    const int64_t rows = shape[0], vocabulary = shape[1];
+    const float *logits = call.input(0), *logSum = call.input(2), *dLoss = call.input(3);
+    const int32_t* targets = call.input<int32_t>(1);
+    float* dLogits = call.output(0, shape);
+    if (call.failed()) return;
+    parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; row++) {
+        float* slope = dLogits + row * vocabulary;
+        forEachRun(vocabulary, [&](int64_t i, auto get, auto put) { put(slope + i, exponential(get(logits + row * vocabulary + i) - logSum[row]) * dLoss[row]); });
+        slope[targets[row]] -= dLoss[row];
+      }
+    });
+  }
+};
+
+}  // namespace
+
+void registerCrossEntropy() {
+  registerKernel<CrossEntropy>({"DiffucoderCrossEntropy", {"logits: float", "targets: int32"}, {"loss: float", "log_sum: float"}});
+  registerKernel<CrossEntropyGradient>(
+      {"DiffucoderCrossEntropyGradient", {"logits: float", "targets: int32", "log_sum: float", "d_loss: float"}, {"d_logits: float"}});
+}
+
+}  // namespace diffucoder

@@ -1,0 +1,97 @@
+#include "kernel.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "tensorflow/c/ops.h"
+#include "tensorflow/c/tf_tensor.h"
+
+namespace diffucoder {
+
+int64_t elementsOf(const Shape& shape) {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+float Attributes::real(const char* name) const {
+  float value = 0;
+  TF_Status* status = TF_NewStatus();
+  TF_OpKernelConstruction_GetAttrFloat(construction_, name, &value, status);
+  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction_, status);
+  TF_DeleteStatus(status);
+  return value;
+}
+
+int64_t Attributes::integer(const char* name) const {
+  int64_t value = 0;
+  TF_Status* status = TF_NewStatus();
+  TF_OpKernelConstruction_GetAttrInt64(construction_, name, &value, status);
+  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction_, status);
+  TF_DeleteStatus(status);
+  return value;
+}
+
+Call::Call(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {
+  const int count = TF_NumInputs(context);
+  for (int index = 0; index < count && !failed(); index++) {
+    TF_Tensor* tensor = nullptr;
+    TF_GetInput(context, index, &tensor, status_);
+    if (tensor != nullptr) inputs_.push_back(tensor);
+  }
+}
+
+Call::~Call() {
+  if (failed()) TF_OpKernelContext_Failure(context_, status_);
+  for (TF_Tensor* tensor : inputs_) TF_DeleteTensor(tensor);
+  for (TF_Tensor* tensor : outputs_) TF_DeleteTensor(tensor);
+  TF_DeleteStatus(status_);
+}
+
+Shape Call::shape(int input) const {
+  const TF_Tensor* tensor = inputs_[input];
+  Shape shape(TF_NumDims(tensor));
+  for (size_t i = 0; i < shape.size(); i++) shape[i] = TF_Dim(tensor, static_cast<int>(i));
+  return shape;
+}
+
+float* Call::output(int index, const Shape& shape) {
+  TF_Tensor* tensor = TF_AllocateOutput(context_, index, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), elementsOf(shape) * sizeof(float), status_);
+  if (tensor == nullptr || failed()) return nullptr;
+  outputs_.push_back(tensor);
+  return static_cast<float*>(TF_TensorData(tensor));
+}
+
+bool Call::require(bool holds, const std::string& message) {
+  if (!holds && !failed()) TF_SetStatus(status_, TF_INVALID_ARGUMENT, message.c_str());
+  return holds;
+}
+
+namespace {
+
+/** A failed registration leaves an operation that no graph can be loaded with: nothing to go on with. */
+void requireRegistered(TF_Status* status, const char* name) {
+  if (TF_GetCode(status) == TF_OK) return;
+  std::fprintf(stderr, "operation %s: expected to be registered, found: %s\n", name, TF_Message(status));
+  std::abort();
+}
+
+}  // namespace
+
+void registerSignature(const Signature& signature, void* (*create)(TF_OpKernelConstruction*), void (*compute)(void*, TF_OpKernelContext*),
+                       void (*destroy)(void*)) {
+  TF_Status* status = TF_NewStatus();
+  TF_OpDefinitionBuilder* definition = TF_NewOpDefinitionBuilder(signature.name);
+  for (const char* attribute : signature.attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
+  for (const char* input : signature.inputs) TF_OpDefinitionBuilderAddInput(definition, input);
+  for (const char* output : signature.outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
+  if (signature.isStateful) TF_OpDefinitionBuilderSetIsStateful(definition, true);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, &TF_ShapeInferenceContextSetUnknownShape);
+  TF_RegisterOpDefinition(definition, status);
+  requireRegistered(status, signature.name);
+  TF_RegisterKernelBuilder(signature.name, TF_NewKernelBuilder(signature.name, "CPU", create, compute, destroy), status);
+  requireRegistered(status, signature.name);
+  TF_DeleteStatus(status);
+}
+
+}  // namespace diffucoder

@@ -1,0 +1,19 @@
+// Node loads this library as an addon; loading it registers the operations with libtensorflow.
+#include <node_api.h>
+
+#include <mutex>
+
+#include "kernels.h"
+
+NAPI_MODULE_INIT() {
+  static std::once_flag once;  // each worker thread loads the addon anew
+  std::call_once(once, [] {
+    diffucoder::registerAdamW();
+    diffucoder::registerAttention();
+    diffucoder::registerCrossEntropy();
+    diffucoder::registerRmsNorm();
+    diffucoder::registerSwiGlu();
+  });
+  (void)env;
+  return exports;
+}

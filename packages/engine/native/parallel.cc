@@ -1,0 +1,86 @@
+#include "parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+
+namespace diffucoder {
+namespace {
+
+struct Pool {
+  std::mutex entry;  // one caller at a time
+  std::mutex mutex;
+  std::condition_variable wake;
+  const std::function<void(int64_t)>* body = nullptr;
+  int64_t count = 0;
+  uint64_t round = 0;
+  std::atomic<int64_t> next{0};
+  std::atomic<int> working{0};
+  int helpers;
+
+  explicit Pool(int threads) : helpers(threads - 1) {
+    for (int i = 0; i < helpers; i++) std::thread([this] { serve(); }).detach();
+  }
+
+  void serve() {
+    uint64_t seen = 0;
+    for (;;) {
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        wake.wait(lock, [&] { return round != seen && body != nullptr; });
+        seen = round;
+        working.fetch_add(1, std::memory_order_relaxed);
+      }
+      take();
+      working.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  void take() {
+    for (int64_t index = next.fetch_add(1); index < count; index = next.fetch_add(1)) (*body)(index);
+  }
+
+  void run(int64_t total, const std::function<void(int64_t)>& task) {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      body = &task;
+      count = total;
+      next.store(0);
+      round++;
+    }
+    wake.notify_all();
+    take();
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      body = nullptr;  // a thread that wakes only now finds nothing to do
+    }
+    while (working.load(std::memory_order_acquire) != 0) __builtin_ia32_pause();
+  }
+};
+
+int threadCount() {
+  const char* setting = std::getenv("TF_NUM_INTRAOP_THREADS");
+  const int wanted = setting == nullptr ? 0 : std::atoi(setting);
+  return wanted > 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+void parallelFor(int64_t count, const std::function<void(int64_t)>& body) {
+  static Pool* pool = new Pool(threadCount());  // never destroyed: its threads outlive static storage
+  std::unique_lock<std::mutex> lock(pool->entry, std::try_to_lock);
+  if (count < 2 || pool->helpers == 0 || !lock.owns_lock()) {
+    for (int64_t index = 0; index < count; index++) body(index);
+    return;
+  }
+  pool->run(count, body);
+}
+
+void parallelRows(int64_t rows, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  parallelFor((rows + grain - 1) / grain, [&](int64_t range) { body(range * grain, std::min(rows, (range + 1) * grain)); });
+}
+
+}  // namespace diffucoder

@@ -1,0 +1,17 @@
+// Work shared by a fixed set of threads.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+namespace diffucoder {
+
+/**
+ * Runs `body(0)` ... `body(count - 1)` on the threads that TF_NUM_INTRAOP_THREADS allows, in any order. Who runs what
+ * never shows in the result as long as each index writes to places of its own.
+ */
+void parallelFor(int64_t count, const std::function<void(int64_t)>& body);
+
+/** Runs `body(first, last)` over ranges of about `grain` rows. The ranges do not depend on the number of threads. */
+void parallelRows(int64_t rows, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+
+}  // namespace diffucoder

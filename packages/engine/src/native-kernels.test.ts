@@ -1,0 +1,72 @@
+// Axes: N elements of a variable.
+import * as tf from "@tensorflow/tfjs-core";
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { engineAssets } from "./assets.ts";
+import { loadBackend } from "./backend.ts";
+import { EagerProgram } from "./eager-program.ts";
+import { hasNativeKernels, runNativeKernel } from "./native-kernels.ts";
+import { NativeProgram } from "./native-program.ts";
+import type { NamedTensor, Program, ProgramSpec } from "./program.ts";
+
+beforeAll(async () => {
+  await loadBackend();
+  expect(hasNativeKernels(), "these tests need the native kernels: npm run setup").toBe(true);
+});
+
+const optimizer = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, decays: (name: string) => name !== "bias", clipNorm: 1 };
+
+function differing(build: ProgramSpec["graphs"][string]["build"], variables: Record<string, number[]>): (create: (spec: ProgramSpec) => Program) => Map<string, NamedTensor> {
+  return (create) => {
+    const program = create({ variables, dtype: "fp32", optimizer, graphs: { fit: { train: true, inputs: {}, build } } });
+    program.writeVariables(new Map(Object.entries(variables).map(([name, shape], at) => [name, { shape, data: Float32Array.from({ length: shape[0]! }, (_, i) => Math.sin(i + at) + 2) }])));
+    for (let step = 1; step <= 20; step++) program.trainStep("fit", {}, { learningRate: 0.05, step });
+    const values = program.readVariables();
+    program.dispose();
+    return values;
+  };
+}
+
+const furthest = (a: Map<string, NamedTensor>, b: Map<string, NamedTensor>) => Math.max(...[...a].flatMap(([name, { data }]) => [...data].map((value, i) => Math.abs(value - b.get(name)!.data[i]!))));
+
+describe("the optimizer in one operation", () => {
+  it("goes with the eager one, over variables of any length", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 3 }), (sizes) => {
+        const variables = Object.fromEntries(["bias", "w", "x"].slice(0, sizes.length).map((name, i) => [name, [sizes[i]!]]));
+        const run = differing((_, values) => ({ loss: tf.addN(Object.values(values).map((value) => tf.sum(tf.square(tf.sub(value, 1))))) }), variables);
+        expect(furthest(run((spec) => new NativeProgram(spec)), run((spec) => new EagerProgram(spec)))).toBeLessThan(2e-5);
+      }),
+      { numRuns: 6 },
+    );
+  });
+
+  it("reads a gradient that is another variable's own memory before it is written to", () => {
+    const run = differing((_, { p, q }) => ({ loss: tf.sum(tf.mul(p!, q!)) }), { p: [50_000], q: [50_000] });
+    expect(furthest(run((spec) => new NativeProgram(spec)), run((spec) => new EagerProgram(spec)))).toBeLessThan(2e-5);
+  });
+
+  it("gives an output that is a variable as it was before the update", () => {
+    const variables = { w: [3] };
+    const program = new NativeProgram({ variables, dtype: "fp32", optimizer, graphs: { fit: { train: true, inputs: {}, build: (_, { w }) => ({ loss: tf.sum(tf.square(w!)), w: w!, row: tf.reshape(w!, [1, 3]) }) } } });
+    program.writeVariables(new Map([["w", { shape: [3], data: Float32Array.of(1, 2, 3) }]]));
+    const { outputs } = program.trainStep("fit", {}, { learningRate: 0.5, step: 1 });
+    expect([outputs.w, outputs.row]).toEqual([Float32Array.of(1, 2, 3), Float32Array.of(1, 2, 3)]);
+    expect(program.readVariables().get("w")!.data[0]).toBeCloseTo(0.45, 5); // 1 - 0.5 * 0.1 - 0.5
+    program.dispose();
+  });
+});
+
+describe("native kernels", () => {
+  it("tell of bad input", () => {
+    tf.tidy(() => {
+      const run = () => runNativeKernel("DiffucoderCrossEntropy", [tf.zeros([2, 5]), tf.tensor1d([1, 5], "int32")], 2);
+      expect(run).toThrow("target of row 1: expected 0 to 4, found 5");
+    });
+  });
+
+  it("are assets: their sources are part of what a result depends on", () => {
+    expect(engineAssets.map((path) => path.split("/").at(-1))).toEqual(expect.arrayContaining(["graph.proto", "Makefile", "attention.cc", "vector.h"]));
+    expect(engineAssets.some((path) => path.includes("/build"))).toBe(false);
+  });
+});

@@ -1,0 +1,68 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { nativeBackend, type OpAttribute } from "./backend.ts";
+import { EngineError } from "./errors.ts";
+
+/** The C++ sources of this project's own operations. Set-up builds them into `build/<digest of the sources>/`. */
+const SOURCES = join(import.meta.dirname, "..", "native");
+
+export const nativeKernelSources: readonly string[] = readdirSync(SOURCES)
+  .filter((name) => name !== "build")
+  .sort()
+  .map((name) => join(SOURCES, name));
+
+/** Instruction sets that the operations are built for, in the compiler's words. */
+const LEVELS = ["x86-64-v3", "x86-64-v4"] as const;
+
+let loadedLevel: (typeof LEVELS)[number] | undefined;
+
+/**
+ * Loads the operations into libtensorflow, in the widest instruction set that the CPU has. Without them (not built, or an
+ * older CPU) the same formulas run as TensorFlow's own operations.
+ *
+ * @param demanded one of the levels, or `none` for TensorFlow's own operations
+ * @throws EngineError `BackendUnavailable` when a demanded level cannot be had
+ */
+export function loadNativeKernels(instructionSet: string, demanded: string | undefined): void {
+  if (demanded === "none") return;
+  const widest = /avx512|amx/.test(instructionSet) ? 1 : instructionSet === "avx2" ? 0 : -1;
+  const level = LEVELS.slice(0, widest + 1).findLast((name) => demanded === undefined || demanded === name);
+  const path = join(SOURCES, "build", digestOfSources(), `${level}.node`);
+  if (level !== undefined && existsSync(path)) {
+    process.dlopen({ exports: {} }, path);
+    loadedLevel = level;
+  } else if (demanded !== undefined) {
+    throw new EngineError("BackendUnavailable", `DIFFUCODER_KERNELS: expected none or a built level that this CPU has (${LEVELS.join(", ")}), found ${demanded}`);
+  }
+}
+
+/** As set-up computes it (tools/setup/native-kernels.js). */
+function digestOfSources(): string {
+  const hash = createHash("sha256");
+  for (const path of nativeKernelSources) hash.update(readFileSync(path));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** The level in use, if any. */
+export const nativeKernelLevel = (): string | undefined => loadedLevel;
+
+export function hasNativeKernels(): boolean {
+  return loadedLevel !== undefined && tf.getBackend() === "tensorflow";
+}
+
+/** Runs one of this project's operations on the native backend; the caller owns the outputs. */
+export function runNativeKernel(
+  operation: string,
+  inputs: readonly tf.Tensor[],
+  outputs: number,
+  attributes: { readonly integers?: Readonly<Record<string, number>>; readonly reals?: Readonly<Record<string, number>> } = {},
+): tf.Tensor[] {
+  const list = (type: number, values: Readonly<Record<string, number>> = {}): OpAttribute[] => Object.entries(values).map(([name, value]) => ({ name, type, value }));
+  return nativeBackend().executeMultipleOutputs(operation, [...list(INTEGER, attributes.integers), ...list(REAL, attributes.reals)], inputs, outputs);
+}
+
+/** Attribute kinds of the C interface (tensorflow/c/tf_attrtype.h). */
+const INTEGER = 1;
+const REAL = 2;
