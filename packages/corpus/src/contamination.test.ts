@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ContaminationIndex } from "./contamination.ts";
+import { ContaminationIndex, plantItems, renameVariables } from "./contamination.ts";
 
 // Twelve words; runs of ten begin at `return`, `the` and `widest`.
 const ITEM = { id: "Tiny/0", text: "Return the widest gap between two neighbours of a sorted list, quickly" };
@@ -65,4 +65,27 @@ test("a text is found exactly when the longest run it shares with an item is as 
     }),
     { numRuns: 500 },
   );
+});
+
+test("each planted item is found in clear; renaming hides those whose runs all hold a renamed word", () => {
+  const items = [
+    { id: "prose", text: 'def f(values):\n    """Return the widest gap between two neighbours of a sorted list of numbers."""\n' },
+    { id: "code", text: "def g(a, b):\n    c = a\n    for d in b:\n        c = c + d\n    return c\n" },
+    { id: "short", text: "x" },
+  ];
+  expect(plantItems(new ContaminationIndex(items), items)).toEqual({ planted: 2, foundInClear: 2, foundRenamed: 1 });
+});
+
+test("a control that finds nothing shows an index that holds nothing of its items", () => {
+  expect(plantItems(new ContaminationIndex([]), [{ id: "a", text: numbered(20) }])).toEqual({ planted: 1, foundInClear: 0, foundRenamed: 0 });
+});
+
+test("renaming changes parameters, assigned names and loop variables, and no other word", () => {
+  expect(renameVariables("def f(a: int, b=1):\n    c = a\n    for d in b:\n        print(d, c == 1)\n")).toBe(
+    "def f(renamed_0: int, renamed_1=1):\n    renamed_2 = renamed_0\n    for renamed_3 in renamed_1:\n        print(renamed_3, renamed_2 == 1)\n",
+  );
+});
+
+test("a shared run is told with its words", () => {
+  expect(new ContaminationIndex([ITEM]).find("see the WIDEST gap between two neighbours of a sorted list")).toEqual({ item: "Tiny/0", run: "the widest gap between two neighbours of a sorted list" });
 });

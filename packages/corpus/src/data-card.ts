@@ -94,7 +94,7 @@ const fields = z.strictObject({
     .optional()
     .describe("left out: only exact duplicates are dropped"),
   largestLoss: z
-    .record(z.enum(DROPPING_STAGES), z.number().min(0).max(1))
+    .partialRecord(z.enum(DROPPING_STAGES), z.number().min(0).max(1))
     .optional()
     .describe("share of the files that reach a stage inside the corpus at which its losses stop the run, by stage"),
 });

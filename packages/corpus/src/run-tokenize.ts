@@ -15,6 +15,8 @@ import {
 } from "@diffucoder/lineage";
 import { stream } from "@diffucoder/random";
 import { SPECIAL_TOKENS, Tokenizer, trainTokenizer } from "@diffucoder/tokenizer";
+import { packByRepository, repositories } from "./pack-repositories.ts";
+import { planBudget, withRealised } from "./token-budget.ts";
 import { tokenizeExecutionSchema, tokenizeRecipeSchema, type TokenizeRecipe } from "./config.ts";
 
 /**
@@ -35,7 +37,8 @@ export const tokenizeStage: StageDefinition<TokenizeRecipe, Record<string, never
 };
 
 async function runTokenize({ recipe, inputs, seed }: StageRequest<TokenizeRecipe>, context: StageContext): Promise<StageResult> {
-  const rows = await Array.fromAsync(readDocuments(await context.artifacts.file(inputs.documents!, DOCUMENTS_FILE)));
+  const inOrder = await Array.fromAsync(readDocuments(await context.artifacts.file(inputs.documents!, DOCUMENTS_FILE)));
+  const rows = recipe.packing === "repository" ? packByRepository(inOrder, await repositories(inputs.documents!, context.artifacts)) : inOrder;
   checkMixture(recipe, rows);
   context.report({ step: 0, totalSteps: rows.length, unit: "documents", note: "tokenizer" });
   const tokenizer = await tokenizerFor(recipe, rows, inputs.tokenizer, context.artifacts);
@@ -43,22 +46,27 @@ async function runTokenize({ recipe, inputs, seed }: StageRequest<TokenizeRecipe
   const tokenizerJson = tokenizer.toJson();
   const documents = await encodeAll(rows, tokenizer, context);
   const options = { vocabSize: tokenizer.vocabSize, tokenizerSha256: sha256(tokenizerJson), tokensPerShard: recipe.tokensPerShard };
-  const train = await writeShards(join(directory, "train"), mix(documents.train, recipe.mixture, seed), options);
-  const validation = await writeShards(join(directory, "validation"), mix(documents.validation, recipe.mixture, seed, 1), options);
+  const spending = recipe.budget === undefined ? undefined : planBudget(documents.train, recipe.budget);
+  const mixture = spending === undefined ? recipe.mixture : Object.fromEntries(Object.entries(spending).map(([source, { times }]) => [source, times]));
+  const mixed = mix(documents.train, mixture, seed);
+  const train = await writeShards(join(directory, "train"), mixed, options);
+  const validation = await writeShards(join(directory, "validation"), mix(documents.validation, mixture, seed, 1), options);
   await writeFile(join(directory, "tokenizer.json"), tokenizerJson);
   const summary = {
     vocabSize: tokenizer.vocabSize,
     train: { documents: train.documents, tokens: train.tokens, root: train.root },
     validation: { documents: validation.documents, tokens: validation.tokens, root: validation.root },
+    ...(spending === undefined ? {} : { budget: withRealised(spending, mixed) }),
   };
   return { outputs: { shards: { kind: "shards", directory, meta: summary } }, summary };
 }
 
-function checkMixture({ mixture }: TokenizeRecipe, rows: readonly DocumentRow[]): void {
+function checkMixture({ mixture, budget }: TokenizeRecipe, rows: readonly DocumentRow[]): void {
+  if (budget !== undefined && Object.keys(mixture).length > 0) throw new InvalidRecipe("stage tokenize", ["expected either a mixture or a budget, found both"]);
   const sources = new Set(rows.map(({ source }) => source));
-  const unknown = Object.keys(mixture).filter((source) => !sources.has(source));
+  const unknown = Object.keys(budget?.shares ?? mixture).filter((source) => !sources.has(source));
   if (unknown.length === 0) return;
-  throw new InvalidRecipe("stage tokenize", [`mixture: expected ids of ${[...sources].sort().join(", ")}, found ${unknown.join(", ")}`]);
+  throw new InvalidRecipe("stage tokenize", [`${budget === undefined ? "mixture" : "budget.shares"}: expected ids of ${[...sources].sort().join(", ")}, found ${unknown.join(", ")}`]);
 }
 
 async function tokenizerFor(recipe: TokenizeRecipe, rows: readonly DocumentRow[], given: ArtifactRef | undefined, artifacts: ArtifactStore): Promise<Tokenizer> {

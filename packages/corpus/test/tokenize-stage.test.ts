@@ -203,3 +203,22 @@ test("the plan tells later stages the size of the vocabulary, learned or taken o
   expect(plan({}, { tokenizer: {} })).toEqual({ facts: { vocabSize: null } });
   expect(plan({}, {})).toEqual({ facts: { vocabSize: null } });
 });
+
+test("a budget of tokens sets how often each source is used, and the summary tells plan and outcome", async () => {
+  const { outputs, summary } = await runTokenize(store, { vocabSize: 300, budget: { tokens: 3000, shares: { "tiny-tasks": 1 } } }, { documents });
+  const { budget } = summary as { budget: Record<string, { planned: number; available: number; times: number; realised: number }> };
+  expect(budget["tiny-tree"]).toMatchObject({ planned: 0, times: 0, realised: 0 });
+  const { planned, available, times, realised } = budget["tiny-tasks"]!;
+  expect([planned, times]).toEqual([3000, 3000 / available]);
+  const found = await shardDocuments(outputs.shards!, "train");
+  expect(new Set(found.documents.map(({ source }) => source))).toEqual(new Set(["tiny-tasks"]));
+  expect(realised).toBe(found.manifest.tokens);
+  expect(Math.abs(realised / planned - 1)).toBeLessThan(0.3);
+});
+
+test.each([
+  ["with a mixture beside it", { mixture: { "tiny-tree": 1 }, budget: { tokens: 1, shares: { "tiny-tree": 1 } } }, "stage tokenize: expected either a mixture or a budget, found both"],
+  ["of a source that is not there", { budget: { tokens: 1, shares: { tree: 1 } } }, "stage tokenize: budget.shares: expected ids of tiny-tasks, tiny-tree, found tree"],
+])("a budget %s is refused", async (_, recipe, message) => {
+  await expect(runTokenize(store, { vocabSize: 300, ...recipe }, { documents })).rejects.toMatchObject({ code: "InvalidRecipe", message });
+});

@@ -22,5 +22,5 @@ export interface Unread {
   readonly sizeBytes: number;
 }
 
-/** Why: over the card's size, no right or no luck to read it, a link, neither file nor directory, a row that is no record. */
-export type UnreadReason = "too-large" | "unreadable" | "link" | "not-a-file" | "malformed-row";
+/** Why: over the card's size, no right or no luck to read it, a link, neither file nor directory, a row that is no record, a row at the place of an earlier one. */
+export type UnreadReason = "too-large" | "unreadable" | "link" | "not-a-file" | "malformed-row" | "duplicate-path";

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
+import { docIdOf } from "@diffucoder/formats";
 import { hashFile } from "@diffucoder/lineage";
 import type { DataCard } from "../data-card.ts";
 import { SourceCorrupt, SourceMissing } from "../errors.ts";
@@ -19,6 +20,7 @@ type Columns = TableOrigin["columns"];
  * @throws SourceMissing, SourceDrift; SourceCorrupt naming the file and the last row that was read
  */
 export async function* readTable(card: Pick<DataCard, "id" | "directory" | "largestFileBytes">, origin: TableOrigin, check: CardCheck): AsyncGenerator<SourceFile> {
+  const seen = new Places();
   for (const file of origin.files) {
     const name = nameOf(file);
     const path = await locate(card, file, check);
@@ -26,11 +28,25 @@ export async function* readTable(card: Pick<DataCard, "id" | "directory" | "larg
     try {
       for await (const found of rowsOf(path, name, origin.columns, card.largestFileBytes)) {
         row = found.row;
-        yield "value" in found ? fileOf(found, name, origin) : { path: `${name}#${row}`, bytes: found, license: origin.license };
+        yield seen.once("value" in found ? fileOf(found, name, origin) : { path: `${name}#${row}`, bytes: found, license: origin.license });
       }
     } catch (cause) {
       throw new SourceCorrupt({ card: card.id, file: name, row, problem: (cause as Error).message, cause });
     }
+  }
+}
+
+/** Where files have been found: repository, commit and path. */
+class Places {
+  readonly #digests = new Set<string>();
+
+  /** The file, or that its place is taken. */
+  once(file: SourceFile): SourceFile {
+    const { repository, commit, path, bytes } = file;
+    const digest = docIdOf(JSON.stringify([repository, commit, path]));
+    if (this.#digests.has(digest)) return { ...file, bytes: { reason: "duplicate-path", sizeBytes: bytes instanceof Uint8Array ? bytes.length : bytes.sizeBytes } };
+    this.#digests.add(digest);
+    return file;
   }
 }
 

@@ -83,7 +83,7 @@ function* matchesOf(text: string, { kind, rule, pattern, accept = () => true }: 
 const RESERVED_DOMAIN = /@(?:.*\.)?(?:example\.(?:com|org|net|edu)|[\w.-]*\.(?:example|invalid|test|localhost|local)|localhost\.\w+)$|^(?:git|noreply|no-reply)@/i;
 
 function isPlaceholder(value: string): boolean {
-  return /[{}<>$%]|\*{3}|\.{3}|^(.)\1*$|x{4}|(?:password|passwd|secret|example|changeme|your|test|dummy|foobar|sample|none|null|true|false|user|admin|1234)/i.test(value);
+  return /[{}<>$%]|\*{3}|\.{3}|^(.)\1*$|^pass$|x{4}|(?:password|passwd|secret|example|changeme|your|test|dummy|foobar|sample|none|null|true|false|user|admin|1234)/i.test(value);
 }
 
 /** Letters and digits in no order that a person would choose: at least 3.5 bits a character. */
