@@ -22,7 +22,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "layer:foundation": ["lineage", "formats", "random", "sandbox"],
   "layer:library": ["tokenizer", "model", "engine", "tasks"],
   "layer:training": ["training"],
-  "layer:stage": ["corpus", "pretraining", "annealing", "instruction-tuning", "coupled-grpo", "evaluation"],
+  "layer:stage": ["corpus", "pretraining", "annealing", "instruction-tuning", "coupled-grpo", "evaluation", "hugging-face"],
   "layer:app": ["orchestrator", "cli"],
 };
 

@@ -89,7 +89,10 @@ export interface StageDefinition<R = any, E = any> {
   readonly executionSchema: z.ZodType<E>;
   /** sha256 of each file outside the store that the recipe names, by name. */
   sources?(recipe: R, baseDirectory: string): Promise<Record<string, string>>;
-  /** @param inputs plans of the stages that make this one's inputs, by role */
-  plan?(recipe: R, inputs: Readonly<Record<string, StagePlan>>): StagePlan;
+  /**
+   * @param inputs plans of the stages that make this one's inputs, by role
+   * @param baseDirectory directory that relative paths in the recipe start from; the process's own unless given
+   */
+  plan?(recipe: R, inputs: Readonly<Record<string, StagePlan>>, baseDirectory?: string): StagePlan;
   run(request: StageRequest<R, E>, context: StageContext): Promise<StageResult>;
 }

@@ -72,7 +72,7 @@ export async function planPipeline(pipeline: ResolvedPipeline, registry: StageRe
   for (const stage of inOrder(pipeline.stages)) {
     const inputs = Object.entries(stage.inputs).flatMap(([role, input]) => ("stage" in input ? [[role, plans.get(input.stage)!] as const] : []));
     const definition = await registry.stage(stage.uses);
-    plans.set(stage.id, definition.plan?.(stage.recipe, Object.fromEntries(inputs)) ?? {});
+    plans.set(stage.id, definition.plan?.(stage.recipe, Object.fromEntries(inputs), pipeline.baseDirectory) ?? {});
   }
   return plans;
 }

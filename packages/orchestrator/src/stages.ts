@@ -30,6 +30,7 @@ const PACKAGES: Readonly<Record<string, readonly [specifier: string, name: strin
   annealing: ["@diffucoder/annealing", "annealingStage"],
   "instruction-tuning": ["@diffucoder/instruction-tuning", "instructionTuningStage"],
   "coupled-grpo": ["@diffucoder/coupled-grpo", "coupledGrpoStage"],
+  "hugging-face": ["@diffucoder/hugging-face", "huggingFaceStage"],
   evaluation: ["@diffucoder/evaluation", "evaluationStage"],
 };
 

@@ -1,7 +1,9 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Command } from "commander";
-import { findArtifact, planGarbage } from "@diffucoder/lineage";
+import { Command, Option } from "commander";
+import { exportModel } from "@diffucoder/hugging-face";
+import { findArtifact, planGarbage, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import type { HuggingFaceLayout } from "@diffucoder/model";
 import { liveWorkers, openHome } from "@diffucoder/orchestrator";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
 import { projectStore, UsageError } from "../project.ts";
@@ -12,16 +14,30 @@ export function exportCommand(): Command {
     .description("lay an artifact's files out in a new folder")
     .argument("<artifact>", "a name, or the first digits of a digest")
     .argument("<folder>")
-    .action(async (artifact: string, folder: string) => {
+    .addOption(new Option("--layout <name>", "a checkpoint as a model of Hugging Face: weights, config and tokenizer alone").choices(["qwen2", "dream"]))
+    .addOption(new Option("--dtype <name>", "of the weights, in such a layout").choices(Object.keys(DTYPES)).default("fp32"))
+    .action(async (artifact: string, folder: string, { layout, dtype }: ExportChoice) => {
       const store = await projectStore();
       const ref = await findArtifact(store, artifact);
+      if (layout !== undefined && ref.kind !== "checkpoint") throw new UsageError(`${artifact}: expected a checkpoint to export in the layout ${layout}, found a ${ref.kind} artifact`);
       await mkdir(folder, { recursive: true });
       const present = await readdir(folder);
       if (present.length > 0) throw new UsageError(`${folder}: expected an empty or new folder, found ${present.length} files`);
-      await store.artifacts.materialize(ref, folder);
-      const { files } = await store.artifacts.manifest(ref);
-      print("text", files, (all) => all.map(({ path }) => join(folder, path)).join("\n"));
+      const files = layout === undefined ? await copyArtifact(store, ref, folder) : await exportModel((path) => store.artifacts.file(ref, path), folder, { layout, dtype: DTYPES[dtype] });
+      print("text", files, (all) => all.map((path) => join(folder, path)).join("\n"));
     });
+}
+
+interface ExportChoice {
+  readonly layout?: HuggingFaceLayout;
+  readonly dtype: keyof typeof DTYPES;
+}
+
+const DTYPES = { fp32: "F32", bf16: "BF16", fp16: "F16" } as const;
+
+async function copyArtifact(store: Store, ref: ArtifactRef, folder: string): Promise<string[]> {
+  await store.artifacts.materialize(ref, folder);
+  return (await store.artifacts.manifest(ref)).files.map(({ path }) => path);
 }
 
 export function gcCommand(): Command {

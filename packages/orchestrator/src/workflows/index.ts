@@ -11,6 +11,7 @@ export {
   stageWorkflow as instructionTuningWorkflow,
   stageWorkflow as coupledGrpoWorkflow,
   stageWorkflow as evaluationWorkflow,
+  stageWorkflow as huggingFaceWorkflow,
 };
 
 // Temporal calls the default export for types without a name here: stages of other modules.

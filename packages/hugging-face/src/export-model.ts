@@ -1,0 +1,33 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadCheckpoint, tensorsToWrite, writeWeights, type Dtype } from "@diffucoder/formats";
+import { fromHuggingFace, toHuggingFace, type HuggingFaceLayout } from "@diffucoder/model";
+import { Tokenizer } from "@diffucoder/tokenizer";
+
+export interface ExportOptions {
+  readonly layout: HuggingFaceLayout;
+  /** Of the weights on disk; narrower ones are rounded to the nearest value. */
+  readonly dtype: Dtype;
+  /** Most bytes of a file of weights; above it there are several and an index. */
+  readonly shardBytes?: number;
+}
+
+/**
+ * Writes a checkpoint as a folder that Hugging Face's libraries load: weights, `config.json`, the tokenizer both as
+ * `tokenizer.json` and in the files of its class.
+ *
+ * @param fileOf absolute path of a file of the checkpoint
+ * @returns names of the files
+ * @throws FormatError, ModelError or TokenizerError when the checkpoint is not whole
+ */
+export async function exportModel(fileOf: (path: string) => Promise<string>, folder: string, { layout, dtype, shardBytes }: ExportOptions): Promise<string[]> {
+  const { config, parameters, tokenizerJson } = await loadCheckpoint(fileOf);
+  await mkdir(folder, { recursive: true });
+  const texts = {
+    "config.json": `${JSON.stringify(toHuggingFace(fromHuggingFace(config), { layout, dtype }), null, 2)}\n`,
+    "tokenizer.json": tokenizerJson,
+    ...Tokenizer.fromJson(tokenizerJson).toFiles(),
+  };
+  for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
+  return [...Object.keys(texts), ...(await writeWeights(folder, tensorsToWrite(parameters, dtype), shardBytes))];
+}

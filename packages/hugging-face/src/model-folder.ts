@@ -1,0 +1,84 @@
+import { readFileSync } from "node:fs";
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Weights, type TensorToWrite } from "@diffucoder/formats";
+import { InvalidRecipe, hashFile } from "@diffucoder/lineage";
+import { ModelError, checkVocabulary, fromHuggingFace, modelTensors, type ModelConfig } from "@diffucoder/model";
+import { SPECIAL_TOKENS, Tokenizer, type VocabularyFiles } from "@diffucoder/tokenizer";
+
+/** A model as it lies in a folder of Hugging Face's layout, checked; close it when its tensors are read. */
+export interface ModelFolder {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** In the order of the model's layers; their bytes are read when asked for. */
+  readonly tensors: readonly TensorToWrite[];
+  close(): Promise<void>;
+}
+
+const TOKENIZER_FILE = "tokenizer.json";
+const VOCABULARY_FILES = ["vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"] as const satisfies readonly (keyof VocabularyFiles)[];
+
+/**
+ * Opens a model of Qwen2's or Dream's layout. Special tokens that its tokenizer lacks take the ids behind its last one,
+ * as Dream gave them to Qwen2.5; the model must have rows for them.
+ *
+ * @throws InvalidRecipe, FormatError, TokenizerError, ModelError naming file, tensor or token, expected and found
+ */
+export async function openModelFolder(folder: string): Promise<ModelFolder> {
+  const found = await readTokenizer(folder);
+  const tokenizer = found.withSpecialTokens();
+  const tokens = { maskId: tokenizer.id("<|mask|>"), padId: tokenizer.id("<|dlm_pad|>") };
+  // The pad that instruction tuning learns, whatever fills up batches elsewhere.
+  const config = { ...fromHuggingFace(readConfig(folder), tokens), padId: tokens.padId };
+  requireRows(config, found, tokenizer);
+  checkVocabulary(config, tokenizer);
+  const weights = await Weights.open(async (path) => join(folder, path));
+  try {
+    return { config, tokenizer, tensors: await modelTensors(config, weights), close: () => weights.close() };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
+}
+
+/** `config.json` as it stands in a folder. @throws InvalidRecipe when it is not there or no JSON */
+export function readConfig(folder: string): Record<string, unknown> {
+  const path = join(folder, "config.json");
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  } catch (error) {
+    const found = error instanceof SyntaxError ? error.message : `none (${(error as NodeJS.ErrnoException).code})`;
+    throw new InvalidRecipe("stage hugging-face", [`folder: expected a model with ${path}, found ${found}`]);
+  }
+}
+
+/** sha256 of each file that decides what the model is. */
+export async function identifyModelFolder(folder: string): Promise<Record<string, string>> {
+  readConfig(folder);
+  const names = (await readdir(folder)).filter((name) => ["config.json", TOKENIZER_FILE, ...VOCABULARY_FILES].includes(name) || /\.safetensors(\.index\.json)?$/.test(name)).sort();
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await hashFile(join(folder, name))])));
+}
+
+async function readTokenizer(folder: string): Promise<Tokenizer> {
+  const whole = await textOf(join(folder, TOKENIZER_FILE));
+  if (whole !== undefined) return Tokenizer.fromJson(whole);
+  const files = await Promise.all(VOCABULARY_FILES.map(async (name) => [name, await textOf(join(folder, name))] as const));
+  return Tokenizer.fromFiles(Object.fromEntries(files.filter(([, text]) => text !== undefined)));
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+}
+
+/** A model that was trained without our special tokens may have no spare rows for them. */
+function requireRows({ vocabSize }: ModelConfig, found: Tokenizer, extended: Tokenizer): void {
+  if (found.vocabSize > vocabSize || extended.vocabSize <= vocabSize) return;
+  throw new ModelError(
+    "WrongTokenizer",
+    `config.json: expected vocab_size of at least ${extended.vocabSize}, for the tokenizer's ${found.vocabSize} tokens and those of ${SPECIAL_TOKENS.join(" ")} that it lacks, found ${vocabSize}. ` +
+      "Add rows to the embedding, and to the head unless it is tied, with `resize_token_embeddings` of transformers.",
+  );
+}

@@ -1,0 +1,51 @@
+import { dirname, relative } from "node:path";
+import { lineageOf } from "@diffucoder/lineage";
+import { parameterCount, toHuggingFace } from "@diffucoder/model";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Workplace, model, parameters, tokenizer } from "../test/fixtures.ts";
+import { identifyModelFolder } from "./model-folder.ts";
+import { huggingFaceStage } from "./run-import.ts";
+
+let workplace: Workplace;
+beforeAll(async () => {
+  workplace = await Workplace.open();
+});
+afterAll(() => workplace.close());
+
+test("a model comes into the store as a checkpoint that stages start from", async () => {
+  const steps: number[] = [];
+  const outcome = await workplace.run(await workplace.published({ shardBytes: 20_000 }), { onProgress: ({ step }) => steps.push(step) });
+  expect(await workplace.load(outcome)).toEqual({ config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [], optimizer: undefined });
+  expect(outcome.summary).toEqual({ parameters: parameterCount(model), vocabSize: 288, tokens: 283, dtype: "F32" });
+  expect(steps).toEqual([...parameters.keys()].map((_, i) => i));
+});
+
+test("half-precision weights stay as they are", async () => {
+  const outcome = await workplace.run(await workplace.published({ dtype: "BF16" }));
+  expect((await workplace.load(outcome)).config.torch_dtype).toBe("bfloat16");
+  const { files } = await workplace.store.artifacts.manifest(outcome.outputs.checkpoint!);
+  const { bytes } = files.find(({ path }) => path === "model.safetensors")!;
+  expect(bytes).toBeGreaterThan(2 * parameterCount(model));
+  expect(bytes).toBeLessThan(3 * parameterCount(model));
+});
+
+test("its lineage names each file by digest, wherever the folder lies, and the same files are not read again", async () => {
+  const folder = await workplace.published({ dtype: "F16" });
+  const outcome = await workplace.run(relative(dirname(folder), folder));
+  const { sources } = await lineageOf(workplace.store, outcome.outputs.checkpoint!.digest);
+  expect(sources).toEqual(await identifyModelFolder(folder));
+  expect(await workplace.run(relative(dirname(folder), folder))).toMatchObject({ cached: true, outputs: outcome.outputs });
+});
+
+test("it stops when told to", async () => {
+  const controller = new AbortController();
+  const folder = await workplace.published({ layout: "qwen2" });
+  const run = workplace.run(folder, { signal: controller.signal, onProgress: () => controller.abort() });
+  await expect(run).rejects.toMatchObject({ code: "StageCancelled", retryable: true });
+});
+
+test("it is planned from config.json alone, which tells later stages their model", async () => {
+  const folder = await workplace.published({ layout: "qwen2" });
+  const plan = huggingFaceStage.plan!({ folder: relative(dirname(folder), folder) }, {}, dirname(folder));
+  expect(plan).toEqual({ parameterCount: parameterCount(model), facts: { vocabSize: 288, model: toHuggingFace(model) } });
+});

@@ -1,0 +1,64 @@
+"""`transformers` on the same models; prints JSON.
+
+make FOLDER SPEC        writes a randomly initialised Qwen2 model; prints its logits
+logits FOLDER TOKENS    logits of the model in a folder, causal and with every position in sight of every other
+convert FILE FOLDER     a safetensors file of float32 as bfloat16 and float16
+tokens FOLDER TEXTS     ids of each of a JSON list of texts, by the tokenizer in a folder
+
+Dream's classes live in repositories that are out of reach here. Its network is Qwen2's without the causal mask, so the
+reference for it is Qwen2 with a mask that lets everything through.
+"""
+
+import json
+import os
+import sys
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+torch.set_num_threads(1)
+
+
+def both(model, tokens):
+    ids = torch.tensor([tokens])
+    full = torch.zeros(1, 1, len(tokens), len(tokens))
+    with torch.no_grad():
+        return {"causal": model(ids).logits[0].tolist(), "full": model(ids, attention_mask=full).logits[0].tolist()}
+
+
+def make(folder, spec):
+    spec = json.loads(spec)
+    torch.manual_seed(spec["seed"])
+    config = Qwen2Config(**spec["config"])
+    if spec["headDim"] is not None:
+        config.head_dim = spec["headDim"]
+    model = Qwen2ForCausalLM(config)
+    for name, parameter in model.named_parameters():  # so that each bias and norm shows in the logits
+        torch.nn.init.normal_(parameter, 1.0 if name.endswith("norm.weight") else 0.0, 0.2)
+    model = model.to(getattr(torch, spec["dtype"]))
+    model.save_pretrained(folder, max_shard_size=spec["shardSize"])
+    return logits(folder, json.dumps(spec["tokens"]))  # read again: a narrowed model has narrowed rotations, too
+
+
+def logits(folder, tokens):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    return {**both(model, json.loads(tokens)), "class": type(model).__name__}
+
+
+def convert(path, folder):
+    tensors = load_file(path)
+    for dtype in ["bfloat16", "float16"]:
+        save_file({name: tensor.to(getattr(torch, dtype)) for name, tensor in tensors.items()}, os.path.join(folder, dtype), metadata={"format": "pt"})
+    return len(tensors)
+
+
+def tokens(folder, texts):
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    with open(texts, encoding="utf-8") as file:
+        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in json.load(file)]
+    return {"class": type(tokenizer).__name__, "ids": ids, "mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id}
+
+
+command, *args = sys.argv[1:]
+print(json.dumps({"make": make, "logits": logits, "convert": convert, "tokens": tokens}[command](*args)))
