@@ -1,48 +1,11 @@
 import { stream } from "@diffucoder/random";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decode, drawIndex, filteredProbs, noiseTimes, type DecodeAlgorithm, type DecodeOptions } from "./decode.ts";
+import { MASK, PROMPT, VOCABULARY, fixedSampler, options, sampler } from "../test/plain-samplers.ts";
+import { decode } from "./decode.ts";
+import type { DecodeOptions } from "./decode-options.ts";
 import type { Sampler } from "./sampler.ts";
-
-const VOCABULARY = 5;
-const MASK = 4;
-const PROMPT = [1];
-
-/** A sampler with a real distribution: logits depend on the position and on the token before it. */
-function sampler(canvasLength: number, batchSize = 2): Sampler {
-  const windowLength = canvasLength - 1;
-  return {
-    batchSize,
-    canvasLength,
-    windowLength,
-    vocabSize: VOCABULARY,
-    logitsOf: (tokens) =>
-      Float32Array.from({ length: batchSize * windowLength * VOCABULARY }, (_, i) => {
-        const id = i % VOCABULARY;
-        const cell = Math.floor(i / VOCABULARY);
-        const position = 1 + (cell % windowLength);
-        const before = tokens[Math.floor(cell / windowLength) * canvasLength + position - 1]!;
-        return id === MASK ? -50 : 2 * Math.sin(3 * id + 5 * position + 7 * before);
-      }),
-  };
-}
-
-const options = (changes: Partial<DecodeOptions> = {}): DecodeOptions => ({
-  prompts: [PROMPT],
-  maskId: MASK,
-  steps: 8,
-  algorithm: "entropy",
-  temperature: 1,
-  streamOf: (prompt) => ({ seed: 7, stage: "test", sample: prompt, purpose: "decode" }),
-  ...changes,
-});
-
-/** A sampler whose distributions never change: `rows` are the probabilities at each masked position. */
-function fixedSampler(rows: readonly (readonly number[])[], batchSize = 1): Sampler {
-  const vocabSize = rows[0]!.length;
-  const logits = Float32Array.from(Array.from({ length: batchSize }, () => rows).flat(2), Math.log);
-  return { batchSize, canvasLength: rows.length + 1, windowLength: rows.length, vocabSize, logitsOf: () => logits };
-}
+import { ALGORITHMS, confidenceOf, filteredProbs, type DecodeAlgorithm } from "./token-distribution.ts";
 
 /** Number of positions fixed in each step. */
 function transferCounts(length: number, steps: number): number[] {
@@ -52,24 +15,6 @@ function transferCounts(length: number, steps: number): number[] {
   for (const step of canvas!.trace) counts[step]!++;
   return counts;
 }
-
-describe("noise levels of the steps", () => {
-  it("fall in a straight line from 1 to 1e-3, in single precision", () => {
-    expect([...noiseTimes(1)]).toEqual([1, Math.fround(1e-3)]);
-    [1, 0.75025, 0.5005, 0.25075, 0.001].forEach((time, i) => expect(noiseTimes(4)[i]).toBeCloseTo(time, 6));
-    // Every product, quotient and sum is rounded: in double precision the fourth would be 0.57185715.
-    expect(noiseTimes(7)[3]).toBe(0.5718570947647095);
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 3000 }), (steps) => {
-        const times = noiseTimes(steps);
-        expect(times).toHaveLength(steps + 1);
-        expect([times[0], times[steps]]).toEqual([1, Math.fround(1e-3)]);
-        for (let i = 0; i < steps; i++) expect(times[i + 1]).toBeLessThan(times[i]!);
-      }),
-      { numRuns: 30 },
-    );
-  });
-});
 
 describe("transfer counts", () => {
   // As the reference's single-precision arithmetic gives them: zero at first, one a step, the rest in the last step.
@@ -172,9 +117,7 @@ describe("the choice of positions", () => {
 });
 
 describe("decode", () => {
-  const algorithms: DecodeAlgorithm[] = ["origin", "maskgit_plus", "topk_margin", "entropy"];
-
-  it.each(algorithms)("%s fixes every position once and leaves the prompt alone", (algorithm) => {
+  it.each(ALGORITHMS)("%s fixes every position once and leaves the prompt alone", (algorithm) => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 20 }), fc.integer({ min: 1, max: 24 }), (length, steps) => {
         const [canvas] = decode(sampler(length), options({ algorithm, steps }));
@@ -231,65 +174,62 @@ describe("decode", () => {
 
   it("asks for logits once a step and batch, with masks where nothing is fixed yet", () => {
     const seen: number[][] = [];
-    const base = sampler(3, 2);
+    let steps = 0;
+    const base = sampler(4, 2);
     const watched: Sampler = { ...base, logitsOf: (tokens) => (seen.push([...tokens]), base.logitsOf(tokens)) };
-    const canvases = decode(watched, options({ prompts: [[1], [2], [3]], steps: 2, algorithm: "maskgit_plus" }));
-    expect(seen).toHaveLength(4);
-    expect(seen[0]).toEqual([1, MASK, MASK, 2, MASK, MASK]);
-    expect(seen[2]).toEqual([3, MASK, MASK, 0, 0, 0]); // the second batch has one canvas; the other rows are idle
+    const canvases = decode(watched, options({ prompts: [[1], [2], [3]], steps: 2, algorithm: "maskgit_plus", onStep: () => void steps++ }));
+    expect([seen.length, steps]).toEqual([4, 4]);
+    expect(seen[0]).toEqual([1, MASK, MASK, MASK, 2, MASK, MASK, MASK]);
+    expect(seen[2]).toEqual([3, MASK, MASK, MASK, 0, 0, 0, 0]); // the second batch has one canvas; the other rows are idle
     for (const [i, { tokens, trace }] of canvases.slice(0, 2).entries()) {
       // What the first step fixed is what the second one saw.
-      expect(seen[1]!.slice(3 * i, 3 * i + 3)).toEqual([...tokens].map((token, at) => (at === 0 || trace[at - 1] === 0 ? token : MASK)));
+      expect(seen[1]!.slice(4 * i, 4 * i + 4)).toEqual([...tokens].map((token, at) => (at === 0 || trace[at - 1] === 0 ? token : MASK)));
     }
   });
-});
 
-describe("filteredProbs", () => {
-  const logits = Float32Array.from([0.4, 0.3, 0.2, 0.1], Math.log);
-  const rounded = (probs: Float64Array) => [...probs].map((prob) => Math.round(prob * 1e4) / 1e4);
-
-  it("keeps the first token that crosses top-p", () => {
-    expect(rounded(filteredProbs(logits, { temperature: 1, topP: 0.5 }))).toEqual([0.5714, 0.4286, 0, 0]);
-    expect(rounded(filteredProbs(logits, { temperature: 1, topP: 0.39 }))).toEqual([1, 0, 0, 0]);
+  it("asks again only when something was fixed, and not when nothing is left", () => {
+    const seen: string[] = [];
+    const base = sampler(4, 1);
+    const watched: Sampler = { ...base, logitsOf: (tokens) => (seen.push(tokens.join()), base.logitsOf(tokens)) };
+    const [canvas] = decode(watched, options({ steps: 40, algorithm: "maskgit_plus" }));
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toHaveLength(new Set(canvas!.trace).size);
+    expect(Math.max(...canvas!.trace)).toBe(39); // steps that fix nothing count as steps
   });
 
-  it("keeps the k likeliest and ties with the last of them", () => {
-    expect(rounded(filteredProbs(logits, { temperature: 1, topK: 1 }))).toEqual([1, 0, 0, 0]);
-    const tied = Float32Array.from([0.4, 0.2, 0.2, 0.2], Math.log);
-    expect(rounded(filteredProbs(tied, { temperature: 1, topK: 2 }))).toEqual([0.4, 0.2, 0.2, 0.2]);
+  it.each(ALGORITHMS)("%s keeps how sure the model was of each position when it was fixed", (algorithm) => {
+    const base = sampler(6, 1);
+    const readings: Float32Array[] = [];
+    const watched: Sampler = { ...base, logitsOf: (tokens) => (readings.push(base.logitsOf(tokens)), readings.at(-1)!) };
+    const [canvas] = decode(watched, options({ algorithm, temperature: 0, steps: 5 }));
+    const stepsRead = [...new Set([...canvas!.trace].sort((a, b) => a - b))];
+    canvas!.trace.forEach((step, offset) => {
+      const logits = readings[stepsRead.indexOf(step)]!.subarray(offset * VOCABULARY, (offset + 1) * VOCABULARY);
+      const probs = filteredProbs(logits, { temperature: 1 });
+      expect(canvas!.confidence[offset]).toBe(confidenceOf(algorithm, probs, canvas!.tokens[offset + 1]!));
+    });
   });
 
-  it("cuts by top-p before top-k", () => {
-    // 0.4 and 0.3 cross 0.6; of them one is kept. Alone, top-k 3 would keep 0.2 as well.
-    expect(rounded(filteredProbs(logits, { temperature: 1, topP: 0.6, topK: 1 }))).toEqual([1, 0, 0, 0]);
-    expect(rounded(filteredProbs(logits, { temperature: 1, topP: 0.6, topK: 3 }))).toEqual([0.5714, 0.4286, 0, 0]);
-    expect(rounded(filteredProbs(logits, { temperature: 1, topP: 1, topK: 9 }))).toEqual([0.4, 0.3, 0.2, 0.1]);
+  it.each([
+    [{ steps: 0 }, "steps: expected a whole number above 0, found 0"],
+    [{ steps: 1.5 }, "steps: expected a whole number above 0, found 1.5"],
+    [{ temperature: -1 }, "temperature: expected 0 or more, found -1"],
+    [{ temperature: NaN }, "temperature: expected 0 or more, found NaN"],
+    [{ topP: 0 }, "topP: expected above 0, at most 1, found 0"],
+    [{ topP: 1.1 }, "topP: expected above 0, at most 1, found 1.1"],
+    [{ topK: 0 }, "topK: expected a whole number above 0, found 0"],
+    [{ positionTemperature: -0.1 }, "positionTemperature: expected 0 or more, found -0.1"],
+    [{ blockLength: 0 }, "blockLength: expected a whole number above 0, found 0"],
+    [{ suffixes: [] }, "suffixes: expected as many as prompts, 1, found 0"],
+    [{ commit: { rule: "threshold", threshold: 0.9 } }, "algorithm: expected maskgit_plus or topk_margin with the commit rule threshold, found entropy"],
+    [{ algorithm: "maskgit_plus", commit: { rule: "threshold", threshold: 1.2 } }, "threshold: expected 0 to 1, found 1.2"],
+    [{ algorithm: "maskgit_plus", commit: { rule: "factor", factor: 0 } }, "factor: expected above 0, found 0"],
+    [{ algorithm: "topk_margin", commit: { rule: "factor", factor: 1 }, positionTemperature: 1 }, "positionTemperature: expected 0 with the commit rule factor, found 1"],
+  ] satisfies [Partial<DecodeOptions>, string][])("refuses %o", (changes, message) => {
+    expect(() => decode(sampler(4), options(changes as Partial<DecodeOptions>))).toThrow(expect.objectContaining({ code: "WrongOptions", retryable: false, message }));
   });
 
-  it("goes on when top-p is just reached, and keeps everything when it never is", () => {
-    const even = (count: number) => new Float32Array(count).fill(-3);
-    expect([...filteredProbs(even(4), { temperature: 1, topP: 0.5 })]).toEqual([1 / 3, 1 / 3, 1 / 3, 0]); // a quarter twice is not more than a half
-    // Ten times 0.1 is 0.9999999999999999 in double precision.
-    expect([...filteredProbs(even(10), { temperature: 1, topP: 0.9999999999999999 })].map((prob) => prob.toFixed(6))).toEqual(new Array(10).fill("0.100000"));
-  });
-
-  it("divides by the temperature first; at 0 the probabilities are those of temperature 1", () => {
-    expect(rounded(filteredProbs(logits, { temperature: 0.5 }))).toEqual([0.5333, 0.3, 0.1333, 0.0333]);
-    expect(rounded(filteredProbs(logits, { temperature: 0 }))).toEqual([0.4, 0.3, 0.2, 0.1]);
-    // Tempered first, 0.5333 alone crosses one half.
-    expect(rounded(filteredProbs(logits, { temperature: 0.5, topP: 0.5 }))).toEqual([1, 0, 0, 0]);
-  });
-
-  it("survives logits of any height", () => {
-    expect([...filteredProbs(Float32Array.of(1e4, 0, -1e4), { temperature: 0.1 })]).toEqual([1, 0, 0]);
-  });
-});
-
-describe("drawIndex", () => {
-  it("gives each index its share of the numbers from 0 to 1, and none to the impossible", () => {
-    const probs = Float64Array.of(0, 0.5, 0, 0.25, 0.25, 0);
-    expect([0, 0.49, 0.5, 0.74, 0.75, 1 - 2 ** -53].map((uniform) => drawIndex(probs, uniform))).toEqual([1, 1, 3, 3, 4, 4]);
-    const short = Float64Array.of(...new Array<number>(10).fill(0.1), 0); // sums to 0.9999999999999999
-    expect(drawIndex(short, 1 - 2 ** -53)).toBe(9);
+  it("refuses logits that are no numbers", () => {
+    expect(() => decode(fixedSampler([[NaN, 0.5]]), options({ prompts: [[0]] }))).toThrow(expect.objectContaining({ code: "NonFiniteLogits" }));
   });
 });

@@ -10,12 +10,14 @@ export {
   type ModelConfig,
 } from "./config.ts";
 export { tokenCrossEntropy } from "./cross-entropy.ts";
-export { decode, type DecodeAlgorithm, type DecodeOptions, type DecodedCanvas } from "./decode.ts";
+export { decode } from "./decode.ts";
+export type { DecodeOptions } from "./decode-options.ts";
 export { diffusionFeeds, diffusionLossGraph, type DiffusionBatchShape, type DiffusionFeeds } from "./diffusion-loss.ts";
 export { ModelError } from "./errors.ts";
 export { forward, predictingRow, type ForwardOptions } from "./forward.ts";
 export { checkVocabulary, modelTensors } from "./hugging-face.ts";
 export { drawNoiseLevel, noiseCanvas, type NoisedCanvas } from "./noise.ts";
+export type { DecodedCanvas } from "./open-canvas.ts";
 export {
   checkParameters,
   decays,
@@ -25,4 +27,6 @@ export {
   trainingFlopsPerToken,
   trainingMemoryBytes,
 } from "./parameters.ts";
-export { createSampler, type ModelSampler, type Sampler } from "./sampler.ts";
+export type { CommitRule } from "./position-choice.ts";
+export { createSampler, type BlockSampler, type ModelSampler, type Sampler } from "./sampler.ts";
+export { ALGORITHMS, type DecodeAlgorithm } from "./token-distribution.ts";

@@ -5,6 +5,7 @@ import { plainForward } from "../test/plain-forward.ts";
 import { tinyConfig, vividParameters } from "../test/tiny-model.ts";
 import { decode } from "./decode.ts";
 import { createSampler } from "./sampler.ts";
+import { ALGORITHMS, filteredProbs } from "./token-distribution.ts";
 
 beforeAll(async () => {
   await loadBackend();
@@ -44,6 +45,25 @@ describe("sampler", () => {
     }
   });
 
+  it("knows how far to doubt, and decodes to the bit as without", async () => {
+    const parameters = vividParameters(config);
+    const sampler = await createSampler(config, { batchSize: 3, canvasLength: LENGTH, windowLength: LENGTH - 1, dtype: "fp32" });
+    sampler.setParameters(parameters);
+    const tokens = new Int32Array(3 * LENGTH).fill(2);
+    const { logits, doubts } = sampler.doubtedLogitsOf!(tokens, { doubt: "missingProbability", temperature: 2 });
+    expect(logits).toEqual(sampler.logitsOf(tokens));
+    doubts.forEach((doubt, row) => expect(1 - doubt).toBeCloseTo(Math.max(...filteredProbs(logits.subarray(row * 11, (row + 1) * 11), { temperature: 2 })), 5));
+    const { batchSize, canvasLength, windowLength, vocabSize, logitsOf } = sampler;
+    const exact = { batchSize, canvasLength, windowLength, vocabSize, logitsOf };
+    for (const algorithm of ALGORITHMS) {
+      for (const temperature of [0, 0.8]) {
+        const decoding = { prompts: [[1], [2, 3], [0], [5, 5]], maskId: config.maskId, steps: 4, algorithm, temperature, streamOf: (sample: number) => ({ seed: 1, stage: "t", sample, purpose: "d" }) };
+        expect(decode(sampler, decoding)).toEqual(decode(exact, decoding));
+      }
+    }
+    sampler.dispose();
+  });
+
   it("decodes a prompt to the same tokens alone and in a batch, and leaves no tensor behind", async () => {
     const before = tf.memory().numTensors;
     const parameters = vividParameters(config);
@@ -55,7 +75,7 @@ describe("sampler", () => {
         decode(sampler, { prompts, maskId: config.maskId, steps: 5, algorithm: "entropy", temperature, streamOf: (prompt) => ({ seed: 1, stage: "t", sample: prompt, purpose: "d" }) }),
       );
       sampler.dispose();
-      return canvases;
+      return canvases.map(({ tokens, promptLength, trace, order }) => ({ tokens, promptLength, trace, order }));
     };
     const together = await decodeWith(5);
     expect(await decodeWith(1)).toEqual(together);
