@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { exportCommand, gcCommand } from "./commands/artifacts.ts";
 import { cardCommand } from "./commands/card.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { evalCommand } from "./commands/eval.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { lineageCommand } from "./commands/lineage.ts";
@@ -31,6 +32,7 @@ export function createCommand(): Command {
     takedownCommand(),
     cardCommand(),
     generateCommand(),
+    evalCommand(),
     gcCommand(),
     serverCommand(),
     workerCommand(),

@@ -62,16 +62,26 @@ test("a run that is done offers three commands that fit what it has made: the la
 });
 
 const TRAINING = { stage: "annealing", steps: 20, validationLossAtStart: 3.4, validationLossAtEnd: 3.1, uniformLoss: 5.991 };
-const SCORES = { greedy: { mean: 0.25, interval: [0.125, 0.5] }, arness: { local: [{ k: 1, mean: 0.5 }, { k: 2, mean: 0.25 }], global: [{ k: 1, mean: 0.75 }] } };
+const scoresOf = (benchmark: string, greedy: object, sampled?: object) => ({
+  benchmark,
+  scores: [
+    { temperature: 0, samplesPerTask: 1, passAtK: [{ k: 1, ...greedy }] },
+    ...(sampled === undefined ? [] : [{ temperature: 1, samplesPerTask: 2, passAtK: [{ k: 1, ...sampled }, { k: 2, mean: 0.9, interval: [0.8, 1] }] }]),
+  ],
+  arness: { local: [{ k: 1, mean: 0.5 }, { k: 2, mean: 0.25 }], global: [{ k: 1, mean: 0.75 }] },
+});
+const GREEDY = { mean: 0.25, interval: [0.125, 0.5] };
 const evaluation = (lower: number) => ({
   seed: 3,
-  tasks: { count: 8, families: ["named"] },
-  samples: { perTask: 2, temperature: 1 },
+  benchmarks: [{ name: "held-out", tasks: 8, skipped: [] }, { name: "bigcodebench", tasks: 2, skipped: [{ taskId: "a", missing: ["numpy"] }] }],
   checkpoints: [
-    { stage: "instruction-tuning", step: 40, ...SCORES, sampled: { mean: 0.2, interval: [0.1, 0.3] } },
-    { stage: "coupled-grpo", step: 3, ...SCORES, sampled: { mean: 0.4, interval: [0.3, 0.5] } },
+    { stage: "instruction-tuning", step: 40, benchmarks: [scoresOf("held-out", GREEDY, { mean: 0.2, interval: [0.1, 0.3] }), scoresOf("bigcodebench", GREEDY)] },
+    { stage: "coupled-grpo", step: 3, benchmarks: [scoresOf("held-out", GREEDY, { mean: 0.4, interval: [0.3, 0.5] }), scoresOf("bigcodebench", GREEDY)] },
   ],
-  difference: { mean: 0.2, interval: [lower, 0.3] },
+  differences: [
+    { benchmark: "held-out", temperature: 0, mean: 0, interval: [0, 0] },
+    { benchmark: "held-out", temperature: 1, mean: 0.2, interval: [lower, 0.3] },
+  ],
 });
 
 test("the summary has losses against the uniform guess, scores with intervals, and every stage with its artifacts", () => {
@@ -85,7 +95,11 @@ annealing                            20     3.400   3.100               5.991
 held-out pass@1, 8 tasks                              greedy   sampled, 2 each at T = 1          local AR-ness  global AR-ness
 after instruction-tuning, step 40  25.0 % (12.5 % to 50.0 %)  20.0 % (10.0 % to 30.0 %)  0.50 (k=1) 0.25 (k=2)      0.75 (k=1)
 after coupled-grpo, step 3         25.0 % (12.5 % to 50.0 %)  40.0 % (30.0 % to 50.0 %)  0.50 (k=1) 0.25 (k=2)      0.75 (k=1)
-difference by reinforcement, sampled: +20.0 points (+10.0 points to +30.0 points)
+difference by reinforcement, T = 1: +20.0 points (+10.0 points to +30.0 points)
+bigcodebench pass@1, 2 tasks                          greedy          local AR-ness  global AR-ness
+after instruction-tuning, step 40  25.0 % (12.5 % to 50.0 %)  0.50 (k=1) 0.25 (k=2)      0.75 (k=1)
+after coupled-grpo, step 3         25.0 % (12.5 % to 50.0 %)  0.50 (k=1) 0.25 (k=2)      0.75 (k=1)
+1 tasks skipped, as they need libraries that are not here
 in brackets: 95 % bootstrap intervals over tasks, seed 3
 
 stage       state   wall time  artifacts

@@ -8,12 +8,16 @@ const training = z.object({ stage: z.string(), steps: z.number(), validationLoss
 
 const estimate = z.object({ mean: z.number(), interval: z.tuple([z.number(), z.number()]) });
 const atK = z.array(z.object({ k: z.number(), mean: z.number() }));
+const benchmarkScores = z.object({
+  benchmark: z.string(),
+  scores: z.array(z.object({ temperature: z.number(), samplesPerTask: z.number(), passAtK: z.array(estimate) })),
+  arness: z.object({ local: atK, global: atK }),
+});
 const evaluation = z.object({
   seed: z.number(),
-  tasks: z.object({ count: z.number() }),
-  samples: z.object({ perTask: z.number(), temperature: z.number() }),
-  checkpoints: z.array(z.object({ stage: z.string(), step: z.number(), greedy: estimate, sampled: estimate, arness: z.object({ local: atK, global: atK }) })),
-  difference: estimate.optional(),
+  benchmarks: z.array(z.object({ name: z.string(), tasks: z.number(), skipped: z.array(z.unknown()) })),
+  checkpoints: z.array(z.object({ stage: z.string(), step: z.number(), benchmarks: z.array(benchmarkScores) })),
+  differences: z.array(z.object({ benchmark: z.string(), temperature: z.number(), ...estimate.shape })),
 });
 
 type Estimate = z.infer<typeof estimate>;
@@ -46,17 +50,26 @@ function scoresTable(stages: readonly StageStatus[]): string {
     .join("\n\n");
 }
 
-function renderScores({ seed, tasks, samples, checkpoints, difference }: z.infer<typeof evaluation>): string {
-  const at = (values: z.infer<typeof atK>): string => values.map(({ k, mean }) => `${mean.toFixed(2)} (k=${k})`).join(" ");
-  const rows = checkpoints.map(({ stage, step, greedy, sampled, arness }) => [`after ${stage}, step ${step}`, withInterval(greedy), withInterval(sampled), at(arness.local), at(arness.global)]);
-  const lines = [table([`held-out pass@1, ${tasks.count} tasks`, "greedy", `sampled, ${samples.perTask} each at T = ${samples.temperature}`, "local AR-ness", "global AR-ness"], rows)];
-  if (difference !== undefined) {
-    const { mean, interval: [lower, upper] } = difference;
-    const isClear = lower > 0 || upper < 0;
-    lines.push(`difference by reinforcement, sampled: ${points(mean)} (${points(lower)} to ${points(upper)})${isClear ? "" : "; zero is inside the interval"}`);
-  }
-  lines.push(`in brackets: 95 % bootstrap intervals over tasks, seed ${seed}`);
-  return lines.join("\n");
+function renderScores({ seed, benchmarks, checkpoints, differences }: z.infer<typeof evaluation>): string {
+  const tables = benchmarks.map(({ name, tasks, skipped }, i) => {
+    const scored = checkpoints.map(({ stage, step, benchmarks: scores }) => ({ label: `after ${stage}, step ${step}`, ...scores[i]! }));
+    const rows = scored.map(({ label, scores, arness }) => [label, ...scores.map(({ passAtK: [pass1] }) => (pass1 === undefined ? "-" : withInterval(pass1))), at(arness.local), at(arness.global)]);
+    const heads = scored[0]!.scores.map(({ temperature, samplesPerTask }) => (temperature === 0 ? "greedy" : `sampled, ${samplesPerTask} each at T = ${temperature}`));
+    const lines = [table([`${name} pass@1, ${tasks} tasks`, ...heads, "local AR-ness", "global AR-ness"], rows)];
+    for (const { temperature, ...difference } of differences.filter(({ benchmark }) => benchmark === name)) {
+      if (temperature > 0) lines.push(`difference by reinforcement, T = ${temperature}: ${describeDifference(difference)}`);
+    }
+    if (skipped.length > 0) lines.push(`${skipped.length} tasks skipped, as they need libraries that are not here`);
+    return lines.join("\n");
+  });
+  return [...tables, `in brackets: 95 % bootstrap intervals over tasks, seed ${seed}`].join("\n");
+}
+
+const at = (values: z.infer<typeof atK>): string => values.map(({ k, mean }) => `${mean.toFixed(2)} (k=${k})`).join(" ");
+
+function describeDifference({ mean, interval: [lower, upper] }: Estimate): string {
+  const isClear = lower > 0 || upper < 0;
+  return `${points(mean)} (${points(lower)} to ${points(upper)})${isClear ? "" : "; zero is inside the interval"}`;
 }
 
 const withInterval = ({ mean, interval: [lower, upper] }: Estimate): string => `${formatShare(mean)} (${formatShare(lower)} to ${formatShare(upper)})`;

@@ -34,7 +34,6 @@ const options = (changes: Partial<DecodingOptions> = {}): DecodingOptions => ({
   algorithm: "entropy",
   temperature: 1,
   streamOf: (prompt) => ({ seed: 1, stage: "test", sample: prompt, purpose: "answer" }),
-  onBatch: async () => {},
   onStep: () => {},
   ...changes,
 });
@@ -42,40 +41,42 @@ const options = (changes: Partial<DecodingOptions> = {}): DecodingOptions => ({
 const tokensOf = (text: string): number[][] => [...encode(text)].map((id) => [id]);
 const prompt = (length: number) => new Uint32Array(length).fill(encode("x")[0]!);
 
-test("an answer is the text between prompt and end marker, without filler", async () => {
+test("an answer is the text between prompt and end marker, without filler", () => {
   // Canvas: ? return x x end pad ...; the prompt covers position 0 in the first answer, and "return" too in the second.
   const words = [...tokensOf(" return x"), [model.maskId], ...tokensOf(" x"), [model.padId], [END]];
   expect(words).toHaveLength(6);
   const wanted = [[0], ...words, ...new Array<number[]>(LENGTH - 7).fill([model.padId])];
-  const [first, second] = await decodeAnswers(sampler(wanted), [prompt(1), prompt(2)], options());
+  const [first, second] = decodeAnswers(sampler(wanted), [prompt(1), prompt(2)], options());
   expect(first).toMatchObject({ text: " return x x", liveLength: 6 });
   expect(second).toMatchObject({ text: " x x", liveLength: 5 });
   expect([...first!.order].sort((a, b) => a - b)).toEqual(Array.from({ length: LENGTH - 1 }, (_, i) => i));
   expect([...second!.order].sort((a, b) => a - b)).toEqual(Array.from({ length: LENGTH - 2 }, (_, i) => i));
 });
 
-test("an answer without an end marker goes to the end of the canvas, and a marker in the prompt does not end it", async () => {
+test("an answer without an end marker goes to the end of the canvas, and a marker in the prompt does not end it", () => {
   const wanted = new Array<number[]>(LENGTH).fill([encode("x")[0]!]);
-  const [answer] = await decodeAnswers(sampler(wanted), [Uint32Array.of(END, END)], options());
+  const [answer] = decodeAnswers(sampler(wanted), [Uint32Array.of(END, END)], options());
   expect(answer).toMatchObject({ text: "x".repeat(LENGTH - 2), liveLength: LENGTH - 2 });
 });
 
-test("answers depend on their own stream alone, whatever the batch", async () => {
+test("answers depend on their own stream alone, whatever the batch", () => {
   const wanted = new Array<number[]>(LENGTH).fill([encode("x")[0]!, encode("y")[0]!]);
   const prompts = [1, 1, 2, 1, 3].map(prompt);
-  const inTwos = await decodeAnswers(sampler(wanted, 2), prompts, options());
-  expect(await decodeAnswers(sampler(wanted, 1), prompts, options())).toEqual(inTwos);
-  expect(await decodeAnswers(sampler(wanted, 5), prompts, options())).toEqual(inTwos);
+  const inTwos = decodeAnswers(sampler(wanted, 2), prompts, options());
+  expect(decodeAnswers(sampler(wanted, 1), prompts, options())).toEqual(inTwos);
+  expect(decodeAnswers(sampler(wanted, 5), prompts, options())).toEqual(inTwos);
   expect(new Set([0, 1, 3].map((i) => inTwos[i]!.text)).size).toBe(3);
 });
 
-test("each batch is announced before it, each step counted, and a refusal stops the work", async () => {
+test("every step is counted, and each position knows the step that fixed it", () => {
   const wanted = new Array<number[]>(LENGTH).fill([END]);
-  const events: (number | "step")[] = [];
-  await decodeAnswers(sampler(wanted), [1, 1, 1].map(prompt), options({ onBatch: async (done) => void events.push(done), onStep: () => void events.push("step") }));
-  expect(events).toEqual([0, "step", "step", "step", 2, "step", "step", "step"]);
-  const stopping = async (done: number) => {
-    if (done === 2) throw new Error("stop");
-  };
-  await expect(decodeAnswers(sampler(wanted), [1, 1, 1].map(prompt), options({ onBatch: stopping }))).rejects.toThrow("stop");
+  let steps = 0;
+  const answers = decodeAnswers(sampler(wanted), [1, 1].map(prompt), options({ onStep: () => void steps++ }));
+  expect(steps).toBe(3);
+  for (const { order, trace } of answers) {
+    expect(trace).toHaveLength(LENGTH - 1);
+    expect(new Set(trace)).toEqual(new Set([0, 1, 2]));
+    const stepsInOrder = order.map((position) => trace[position]!);
+    expect(stepsInOrder).toEqual([...stepsInOrder].sort((a, b) => a - b));
+  }
 });

@@ -1,17 +1,27 @@
 import { expect, test } from "vitest";
-import { executionSchema, recipeSchema } from "./config.ts";
+import { executionSchema, identityOf, recipeSchema } from "./config.ts";
+
+const HUMANEVAL = { name: "humaneval", path: "HumanEval.jsonl", sha256: "0".repeat(64) };
 
 test("an empty recipe asks for the usual", () => {
   expect(recipeSchema.parse({})).toEqual({
     tasks: { families: ["named"], count: 128 },
     decoding: { canvasLength: 64, steps: 24, algorithm: "entropy", topP: 1, batchSize: 64 },
-    samples: { perTask: 8, temperature: 1 },
+    samples: { perTask: 8, temperatures: [1] },
     passAt: [1, 4, 8],
     arnessK: [1, 2, 4],
+    benchmarks: [],
   });
-  expect(executionSchema.parse({})).toEqual({ sandboxWorkers: 2 });
-  const humaneval = { path: "HumanEval.jsonl", sha256: "0".repeat(64) };
-  expect(recipeSchema.parse({ humaneval }).humaneval).toEqual({ ...humaneval, canvasLength: 768, steps: 256, batchSize: 4 });
+  expect(executionSchema.parse({})).toEqual({ sandboxWorkers: 2, checkpointEverySeconds: 30 });
+  expect(recipeSchema.parse({ benchmarks: [HUMANEVAL] }).benchmarks).toEqual([
+    { ...HUMANEVAL, decoding: { canvasLength: 768, steps: 256, algorithm: "entropy", topP: 1, batchSize: 4 }, samples: { perTask: 10, temperatures: [] } },
+  ]);
+});
+
+test("BigCodeBench may be asked in both styles, and each goes by a name of its own", () => {
+  const bigCodeBench = { ...HUMANEVAL, name: "bigcodebench" };
+  const { benchmarks } = recipeSchema.parse({ benchmarks: [bigCodeBench, { ...bigCodeBench, prompt: "instruct" }, { ...HUMANEVAL, prompt: "complete" }] });
+  expect(benchmarks.map(identityOf)).toEqual(["bigcodebench", "bigcodebench (instruct)", "humaneval"]);
 });
 
 test.each<[Record<string, unknown>, string]>([
@@ -26,9 +36,15 @@ test.each<[Record<string, unknown>, string]>([
   [{ decoding: { topP: 0 } }, "topP"],
   [{ decoding: { topP: 1.1 } }, "topP"],
   [{ decoding: { algorithm: "best" } }, "algorithm"],
-  [{ samples: { temperature: 0 } }, "temperature"],
-  [{ humaneval: { path: "x", sha256: "abc" } }, "sha256"],
-  [{ humaneval: { path: "", sha256: "0".repeat(64) } }, "path"],
+  [{ samples: { temperatures: [0] } }, "temperatures"],
+  [{ samples: { temperatures: [] } }, "temperatures"],
+  [{ samples: { temperatures: [1, 1] } }, "expected each temperature once"],
+  [{ benchmarks: [{ ...HUMANEVAL, sha256: "abc" }] }, "sha256"],
+  [{ benchmarks: [{ ...HUMANEVAL, path: "" }] }, "path"],
+  [{ benchmarks: [{ ...HUMANEVAL, name: "humaneval++" }] }, "name"],
+  [{ benchmarks: [{ ...HUMANEVAL, prompt: "instruct" }] }, "only BigCodeBench has both kinds"],
+  [{ benchmarks: [HUMANEVAL, HUMANEVAL] }, "expected each benchmark and kind of prompt once"],
+  [{ benchmarks: [HUMANEVAL, { ...HUMANEVAL, prompt: "complete" }] }, "expected each benchmark and kind of prompt once"],
   [{ seeds: 3 }, "seeds"],
 ])("%j is refused, naming %s", (recipe, named) => {
   const { error } = recipeSchema.safeParse(recipe);

@@ -27,6 +27,6 @@ export class PromptTooLong extends StageError {
 /** The benchmark file is not there, or not the one that the recipe pins. */
 export class BenchmarkMissing extends StageError {
   constructor(path: string, found: string) {
-    super({ code: "BenchmarkMissing", message: `benchmark ${path}: expected the file that the recipe pins, found ${found}. Correct humaneval.path or .sha256.`, retryable: false, details: { path, found } });
+    super({ code: "BenchmarkMissing", message: `benchmark ${path}: expected the file that the recipe pins, found ${found}. Correct path or sha256 in benchmarks.`, retryable: false, details: { path, found } });
   }
 }

@@ -1,5 +1,5 @@
-export { bootstrapInterval } from "./bootstrap-interval.ts";
 export { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
 export { renderReportPage } from "./report-page.ts";
-export type { CheckpointScores, Estimate, EvaluationReport } from "./report.ts";
+export type { BenchmarkFacts, BenchmarkScores, CheckpointScores, Estimate, EvaluationReport, TemperatureScores } from "./report.ts";
 export { evaluationStage } from "./run-evaluation.ts";
+export type { SampleLine } from "./sample-line.ts";

@@ -1,9 +1,9 @@
-import type { Score } from "@diffucoder/tasks";
 import { expect, test } from "vitest";
 import { judge } from "./judge.ts";
+import type { AnswerVerdict } from "./question.ts";
 
-const right: Score = { passed: true, passRate: 1, format: 1, status: "passed", cause: "all checks passed" };
-const wrong: Score = { ...right, passed: false, status: "failed", cause: "assertion" };
+const right: AnswerVerdict = { status: "passed", cause: "all checks passed" };
+const wrong: AnswerVerdict = { status: "failed", cause: "assertion" };
 
 test("scores come in the order of the items, asked side by side", async () => {
   let atWork = 0;

@@ -1,16 +1,16 @@
-import type { Score } from "@diffucoder/tasks";
+import type { AnswerVerdict } from "./question.ts";
 import { UnscoredAnswers } from "./errors.ts";
 
 /**
- * Scores all items side by side. A sandbox fault says nothing about the answer, so those items are asked once more.
+ * Judges all items side by side. A sandbox fault says nothing about the answer, so those items are asked once more.
  *
- * @param score null where the sandbox failed
+ * @param judgeOne null where the sandbox failed
  * @throws UnscoredAnswers when it fails again
  */
-export async function judge<T>(items: readonly T[], score: (item: T) => Promise<Score | null>): Promise<Score[]> {
-  const first = await Promise.all(items.map(score));
-  const settled = await Promise.all(first.map((found, i) => found ?? score(items[i]!)));
+export async function judge<T>(items: readonly T[], judgeOne: (item: T) => Promise<AnswerVerdict | null>): Promise<AnswerVerdict[]> {
+  const first = await Promise.all(items.map(judgeOne));
+  const settled = await Promise.all(first.map((found, i) => found ?? judgeOne(items[i]!)));
   const missing = settled.filter((found) => found === null).length;
   if (missing > 0) throw new UnscoredAnswers(missing, settled.length);
-  return settled as Score[];
+  return settled as AnswerVerdict[];
 }

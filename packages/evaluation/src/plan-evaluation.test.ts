@@ -17,13 +17,16 @@ test("every step of every canvas passes all tokens through the model, in full ba
   expect(plan(recipe, { candidate, baseline: {} })).toMatchObject({ tokens: 2 * tokens, flops: 2 * flops! });
 });
 
-test("HumanEval comes on top, all 164 tasks unless fewer are asked for", () => {
-  const humaneval = { path: "x", sha256: "0".repeat(64), canvasLength: 100, steps: 5, batchSize: 8 };
+test("a benchmark comes on top, with all its tasks unless fewer are asked for", () => {
+  const decoding = { canvasLength: 100, steps: 5, batchSize: 8 };
+  const humaneval = { name: "humaneval", path: "x", sha256: "0".repeat(64), decoding };
   const own = plan(recipe, { candidate });
-  const withAll = plan({ ...recipe, humaneval }, { candidate });
-  expect(withAll.tokens! - own.tokens!).toBe(168 * 100 * 5);
-  expect(withAll.flops! - own.flops!).toBeCloseTo((168 * 100 * 5 * trainingFlopsPerToken(model, 100)) / 3, 0);
-  expect(plan({ ...recipe, humaneval: { ...humaneval, tasks: 9 } }, { candidate }).tokens! - own.tokens!).toBe(16 * 100 * 5);
+  const extra = (benchmark: Record<string, unknown>) => plan({ ...recipe, benchmarks: [benchmark] }, { candidate }).tokens! - own.tokens!;
+  expect(extra(humaneval)).toBe(168 * 100 * 5);
+  expect(extra({ ...humaneval, name: "mbpp" })).toBe(504 * 100 * 5);
+  expect(extra({ ...humaneval, tasks: 9 })).toBe(16 * 100 * 5);
+  expect(extra({ ...humaneval, tasks: 8, samples: { perTask: 3, temperatures: [0.2, 1] } })).toBe(7 * 8 * 100 * 5);
+  expect(plan({ ...recipe, benchmarks: [humaneval] }, { candidate }).flops! - own.flops!).toBeCloseTo((168 * 100 * 5 * trainingFlopsPerToken(model, 100)) / 3, 0);
 });
 
 test("without the candidate's model only the tokens are known", () => {

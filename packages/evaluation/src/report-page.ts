@@ -1,4 +1,4 @@
-import type { Estimate, EvaluationReport } from "./report.ts";
+import type { BenchmarkFacts, BenchmarkScores, Estimate, EvaluationReport, TemperatureScores } from "./report.ts";
 
 /** Renders a report as one self-contained HTML page: light and dark, readable on a phone, no scripts. */
 export function renderReportPage(report: EvaluationReport): string {
@@ -9,51 +9,51 @@ export function renderReportPage(report: EvaluationReport): string {
 <title>DiffuCoder evaluation</title>
 <style>${STYLE}</style>
 <h1>DiffuCoder evaluation</h1>
-<p>Seed ${report.seed}; ${report.tasks.count} held-out tasks (${report.tasks.families.map(escape).join(", ")});
-${report.samples.perTask} samples a task at temperature ${report.samples.temperature}.
-Intervals are 95 % bootstrap intervals over tasks.</p>
-${scores(report)}
-${humanEval(report)}
+<p>Seed ${report.seed}. Intervals are 95 % bootstrap intervals over tasks.</p>
+${report.benchmarks.map((benchmark) => benchmarkSection(benchmark, report)).join("\n")}
 ${training(report)}
-${verdicts(report)}
 </html>
 `;
 }
 
-function scores(report: EvaluationReport): string {
-  const rows = report.checkpoints.map((checkpoint) => {
-    const passAt = checkpoint.passAtK.map(({ k, mean }) => `<td>${percent(mean)} <small>k = ${k}</small></td>`).join("");
-    return `<tr><th scope="row">${escape(checkpoint.role)}<br><small>${escape(checkpoint.stage)}, step ${checkpoint.step}<br>${checkpoint.digest.slice(0, 12)}</small></th>
-<td>${withInterval(checkpoint.greedy)}</td><td>${withInterval(checkpoint.sampled)}</td>${passAt}
-<td>${checkpoint.arness.local.map(({ k, mean }) => `${mean.toFixed(3)} <small>k = ${k}</small>`).join("<br>")}</td>
-<td>${checkpoint.arness.global.map(({ k, mean }) => `${mean.toFixed(3)} <small>k = ${k}</small>`).join("<br>")}</td></tr>`;
-  });
-  const passHeads = report.checkpoints[0]!.passAtK.map(({ k }) => `<th>pass@${k}</th>`).join("");
-  return `<h2>Held-out tasks</h2><div class="scroll"><table>
-<tr><th></th><th>greedy pass@1</th><th>sampled pass@1</th>${passHeads}<th>local AR-ness</th><th>global AR-ness</th></tr>
+function benchmarkSection(benchmark: BenchmarkFacts, { checkpoints, differences }: EvaluationReport): string {
+  const { name, tasks, skipped } = benchmark;
+  const scored = checkpoints.map(({ benchmarks, ...checkpoint }) => ({ checkpoint, scores: benchmarks.find((each) => each.benchmark === name)! }));
+  const rows = scored.map(
+    ({ checkpoint: { role, stage, step, digest }, scores }) => `<tr><th scope="row">${escape(role)}<br><small>${escape(stage)}, step ${step}<br>${digest.slice(0, 12)}</small></th>
+${scores.scores.map((each) => `<td>${passAtK(each)}</td>`).join("")}
+<td>${arness(scores.arness.local)}</td><td>${arness(scores.arness.global)}</td><td>${counts(scores.verdicts)}</td></tr>`,
+  );
+  const heads = scored[0]!.scores.scores.map(({ temperature, samplesPerTask }) => `<th>${temperature === 0 ? "greedy" : `${samplesPerTask} samples, T = ${temperature}`}</th>`).join("");
+  const notes = [...(skipped.length === 0 ? [] : [skippedNote(skipped)]), ...differences.filter((each) => each.benchmark === name).map(describeDifference)];
+  return `<h2>${escape(name)}, ${tasks} tasks</h2><div class="scroll"><table>
+<tr><th></th>${heads}<th>local AR-ness</th><th>global AR-ness</th><th>verdicts</th></tr>
 ${rows.join("\n")}</table></div>
-${report.difference === undefined ? "" : `<p>${describeDifference(report.difference)}</p>`}`;
+${notes.map((note) => `<p>${note}</p>`).join("\n")}`;
+}
+
+function passAtK({ passAtK, basePassAtK }: TemperatureScores): string {
+  const lines = passAtK.map(({ k, ...estimate }) => `${withInterval(estimate)} <small>k = ${k}</small>`);
+  const base = (basePassAtK ?? []).map(({ k, mean }) => `<small>${percent(mean)} by the base tests alone, k = ${k}</small>`);
+  return [...lines, ...base].join("<br>");
+}
+
+function arness(values: BenchmarkScores["arness"]["local"]): string {
+  return values.map(({ k, mean }) => `${mean.toFixed(3)} <small>k = ${k}</small>`).join("<br>");
+}
+
+function skippedNote(skipped: BenchmarkFacts["skipped"]): string {
+  const libraries = [...new Set(skipped.flatMap(({ missing }) => missing))].sort();
+  return `${skipped.length} tasks skipped, as ${libraries.map(escape).join(", ")} are not here; the scores are over the others.`;
 }
 
 /** Says so when the difference is inside the noise. */
-function describeDifference({ mean, interval: [lower, upper] }: Estimate): string {
+function describeDifference({ temperature, mean, interval: [lower, upper] }: EvaluationReport["differences"][number]): string {
   const isClear = lower > 0 || upper < 0;
-  return `Sampled pass@1 of the candidate minus the baseline: ${points(mean)} (${points(lower)} to ${points(upper)})${isClear ? "" : "; zero is inside the interval, so this may be chance"}.`;
+  return `${temperature === 0 ? "Greedy" : `T = ${temperature}`} pass@1 of the candidate minus the baseline: ${points(mean)} (${points(lower)} to ${points(upper)})${isClear ? "" : "; zero is inside the interval, so this may be chance"}.`;
 }
 
 const points = (share: number): string => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} points`;
-
-function humanEval(report: EvaluationReport): string {
-  const rows = report.checkpoints.flatMap(({ role, humaneval }) =>
-    humaneval === undefined
-      ? []
-      : [`<tr><th scope="row">${escape(role)}</th><td>${withInterval(humaneval.passAt1)}</td><td>${humaneval.tasks}</td><td>${counts(humaneval.verdicts)}</td></tr>`],
-  );
-  if (rows.length === 0) return "";
-  return `<h2>HumanEval</h2><div class="scroll"><table>
-<tr><th></th><th>greedy pass@1</th><th>tasks</th><th>verdicts</th></tr>
-${rows.join("\n")}</table></div>`;
-}
 
 function training(report: EvaluationReport): string {
   const rows = report.training.map(
@@ -64,11 +64,6 @@ function training(report: EvaluationReport): string {
   return `<h2>Training</h2><div class="scroll"><table>
 <tr><th></th><th>steps</th><th>validation loss at start</th><th>at end</th><th>uniform guess, ln V</th></tr>
 ${rows.join("\n")}</table></div>`;
-}
-
-function verdicts(report: EvaluationReport): string {
-  const rows = report.checkpoints.map(({ role, verdicts }) => `<tr><th scope="row">${escape(role)}</th><td>${counts(verdicts)}</td></tr>`);
-  return `<h2>Verdicts of all samples</h2><div class="scroll"><table>${rows.join("\n")}</table></div>`;
 }
 
 function counts(verdicts: Readonly<Record<string, number>>): string {

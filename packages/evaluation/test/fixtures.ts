@@ -1,6 +1,6 @@
 // Axes: B canvases, T tokens per canvas.
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { createProgram } from "@diffucoder/engine";
@@ -8,7 +8,7 @@ import { saveCheckpoint, type MetricsLine, type NamedTensor } from "@diffucoder/
 import { openStore, runStage, type ArtifactRef, type JsonObject, type RunStageOptions, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
 import { architectureSchema, decays, diffusionFeeds, diffusionLossGraph, initialParameters, noiseCanvas, parameterShapes, toHuggingFace, type ModelConfig } from "@diffucoder/model";
 import { stream } from "@diffucoder/random";
-import { generateTasks, renderCompletion, renderCompletionPrompt, renderPrompt, type CodeTask } from "@diffucoder/tasks";
+import { generateTasks, renderBenchmarkPrompt, renderCompletion, renderPrompt, type CodeTask } from "@diffucoder/tasks";
 import { trainTokenizer, type Tokenizer } from "@diffucoder/tokenizer";
 import { evaluationStage } from "../src/run-evaluation.ts";
 
@@ -25,7 +25,7 @@ export const HUMANEVAL = [
   { task_id: "HumanEval/1", prompt: "def inc(n):\n", entry_point: "inc", canonical_solution: "    return n - 1\n", test: "def check(candidate):\n    assert candidate(1) == 0\n" },
   { task_id: "HumanEval/2", prompt: `def far(n):\n    "${"123456789".repeat(4)}"\n`, entry_point: "far", canonical_solution: "    pass\n", test: "def check(candidate):\n    pass\n" },
 ];
-export const completionPrompt = (index: number): string => renderCompletionPrompt({ id: "", prompt: HUMANEVAL[index]!.prompt, entryPoint: "", solution: "", checks: [] });
+export const completionPrompt = (index: number): string => renderBenchmarkPrompt({ id: "", prompts: { complete: HUMANEVAL[index]!.prompt } }, "complete");
 const COMPLETION = `${HUMANEVAL[0]!.prompt}${HUMANEVAL[0]!.canonical_solution}\`\`\`\n<|im_end|>`;
 
 export const tokenizer: Tokenizer = await trainTokenizer([...tasks.map((task) => renderPrompt(task) + renderCompletion(task)), completionPrompt(0) + COMPLETION], { vocabSize: 500 });
@@ -105,6 +105,14 @@ export class Workplace {
     return this.store.artifacts.publish("checkpoint", directory, meta);
   }
 
+  /** An artifact of another workplace. */
+  async copy(other: Workplace, ref: ArtifactRef): Promise<ArtifactRef> {
+    const directory = await mkdtemp(join(this.folder, "copy-"));
+    const { files, meta } = await other.store.artifacts.manifest(ref);
+    for (const { path } of files) await copyFile(await other.store.artifacts.file(ref, path), join(directory, path));
+    return this.store.artifacts.publish(ref.kind, directory, meta);
+  }
+
   async evaluate(inputs: Record<string, ArtifactRef>, recipe: Record<string, unknown>, changes: Partial<RunStageOptions> = {}): Promise<StageOutcome & { readonly progress: StageProgress[] }> {
     const progress: StageProgress[] = [];
     const outcome = await runStage({
@@ -133,7 +141,7 @@ export class Workplace {
     const own = process.env.PATH!;
     const bubblewrap = own.split(delimiter).map((folder) => join(folder, "bwrap")).find(existsSync)!;
     const mayDie = deaths === "every" ? "true" : `mkdir ${marker} 2> /dev/null`; // only one process makes the folder
-    const script = ["#!/bin/sh", `if ${mayDie}; then echo ready; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
+    const script = ["#!/bin/sh", `if ${mayDie}; then echo '{"ready":""}'; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
     await writeFile(join(directory, "bwrap"), script.join("\n"), { mode: 0o755 });
     process.env.PATH = `${directory}${delimiter}${own}`;
     try {

@@ -1,8 +1,18 @@
 import { StageError } from "@diffucoder/lineage";
 
-/** A family of tasks cannot give what was asked for. */
+/** Tasks, benchmarks or samples are not what was asked for. */
 export class TasksError extends StageError {
-  constructor(code: "UnknownFamily" | "TasksExhausted" | "BenchmarkCorrupt", message: string) {
+  constructor(code: TasksErrorCode, message: string) {
     super({ code, message, retryable: false });
   }
 }
+
+export type TasksErrorCode =
+  | "UnknownFamily"
+  | "TasksExhausted"
+  | "BenchmarkMissing"
+  | "BenchmarkCorrupt"
+  | "SamplesMissing"
+  | "SamplesCorrupt"
+  | "SamplesUnknownTask"
+  | "LogCorrupt";

@@ -1,12 +1,9 @@
-import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 import { createSandbox } from "@diffucoder/sandbox";
 import { expect, onTestFinished, test } from "vitest";
-import { extractCompletedProgram, readHumanEval, renderCompletionPrompt, type CompletionTask } from "./humaneval.ts";
-import { scoreProgram } from "./score.ts";
+import { temporaryFile } from "../test/temporary-file.ts";
+import type { BenchmarkTask } from "./benchmark-task.ts";
+import { readBenchmark } from "./benchmark.ts";
+import { judgeProgram } from "./score.ts";
 
 const ROW = {
   task_id: "T/0",
@@ -16,76 +13,38 @@ const ROW = {
   test: "def check(candidate):\n    assert candidate(3) == double(6)\n",
 };
 
-async function read(name: string, content: string | Buffer): Promise<CompletionTask[]> {
-  const directory = await mkdtemp(join(tmpdir(), "humaneval-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  await writeFile(join(directory, name), content);
-  return readHumanEval(join(directory, name));
-}
+const read = async (text: string): Promise<readonly BenchmarkTask[]> => (await readBenchmark("humaneval", await temporaryFile("tasks.jsonl", text))).tasks;
 
-test("tasks are read plain and packed, blank lines and keys of no use left out", async () => {
-  const text = `${JSON.stringify({ ...ROW, extra: 1 })}\n\n${JSON.stringify({ ...ROW, task_id: "T/1" })}\n`;
-  const task = { id: "T/0", prompt: ROW.prompt, entryPoint: "quadruple", solution: ROW.canonical_solution, checks: [expect.stringContaining(ROW.test) as string] };
-  expect(await read("tasks.jsonl", text)).toEqual([task, { ...task, id: "T/1" }]);
-  expect(await read("tasks.jsonl.gz", gzipSync(text))).toEqual([task, { ...task, id: "T/1" }]);
+test("a task is a function to complete, its reference whole; keys of no use are left out", async () => {
+  expect(await read(JSON.stringify({ ...ROW, extra: 1 }))).toEqual([
+    {
+      id: "T/0",
+      entryPoint: "quadruple",
+      isHeldOut: true,
+      prompts: { complete: ROW.prompt },
+      solution: ROW.prompt + ROW.canonical_solution,
+      completionPrefix: ROW.prompt,
+      programPrefix: "",
+      libraries: [],
+      suites: [{ name: "tests", isolation: "referee", checks: [expect.stringContaining(ROW.test)], entryPoints: [], limits: {} }],
+    },
+  ]);
 });
 
 test("a check that calls a helper of the prompt gets the benchmark's own, and judges the answer's function", async () => {
-  const [task] = await read("tasks.jsonl", JSON.stringify(ROW));
+  const [task] = await read(JSON.stringify(ROW));
   const sandbox = await createSandbox({ workers: 1 });
   onTestFinished(() => sandbox.close());
-  const score = async (program: string) => (await scoreProgram(sandbox, task!, program))!;
-  expect(await score(task!.prompt + task!.solution)).toMatchObject({ passed: true, passRate: 1 });
-  expect(await score("def quadruple(x): return 4 * x")).toMatchObject({ passed: true });
-  expect(await score(`${task!.prompt}    return 3 * x\n`)).toMatchObject({ passed: false, status: "failed" });
-  expect(await score(`${task!.prompt}    pass\n`)).toMatchObject({ passed: false });
+  const statusOf = async (program: string) => (await judgeProgram(sandbox, task!, program))!.status;
+  expect(await statusOf(task!.solution)).toBe("passed");
+  expect(await statusOf("def quadruple(x): return 4 * x")).toBe("passed");
+  expect(await statusOf(`${ROW.prompt}    return 3 * x\n`)).toBe("failed");
+  expect(await statusOf(`${ROW.prompt}    pass\n`)).toBe("failed");
   // An answer that spoils the helper spoils only its own: 3 * 4 = 12 is still expected.
-  expect(await score("def double(x): return 0\ndef quadruple(x): return 0")).toMatchObject({ passed: false });
+  expect(await statusOf("def double(x): return 0\ndef quadruple(x): return 0")).toBe("failed");
 });
 
-test.each([
-  ["is not JSON", `${JSON.stringify(ROW)}\n\n{`, /tasks\.jsonl:3: expected JSON, found SyntaxError: /],
-  ["lacks a key", `${JSON.stringify(ROW)}\n${JSON.stringify({ ...ROW, test: undefined })}`, /tasks\.jsonl:2: expected a HumanEval task; .*\s+→ at test$/],
-  ["has a key of another type", JSON.stringify({ ...ROW, task_id: 1 }), /tasks\.jsonl:1: expected a HumanEval task; .*\s+→ at task_id$/],
-  ["is a list", "[]", /tasks\.jsonl:1: expected a HumanEval task; /],
-])("a line that %s is named by file and number", async (_, text, message) => {
-  await expect(read("tasks.jsonl", text)).rejects.toMatchObject({ code: "BenchmarkCorrupt", retryable: false, message: expect.stringMatching(message) as string });
-});
-
-test.each(["prompt", "entry_point", "canonical_solution"])("%s is needed", async (key) => {
-  await expect(read("tasks.jsonl", JSON.stringify({ ...ROW, [key]: undefined }))).rejects.toMatchObject({ message: expect.stringMatching(new RegExp(`→ at ${key}$`)) as string });
-});
-
-test("a packed file that is not gzip, or is cut off, says so", async () => {
-  const message = expect.stringMatching(/tasks\.jsonl\.gz: expected gzip, found Error: .*\. Fetch the file again\.$/) as string;
-  await expect(read("tasks.jsonl.gz", "plain")).rejects.toMatchObject({ code: "BenchmarkCorrupt", message });
-  await expect(read("tasks.jsonl.gz", gzipSync(JSON.stringify(ROW)).subarray(0, 40))).rejects.toMatchObject({ code: "BenchmarkCorrupt", message });
-});
-
-test("the prompt is the paper's: its system line, the problem fenced, the answer begun", () => {
-  const [system, user, assistant] = renderCompletionPrompt({ id: "", entryPoint: "", solution: "", checks: [], prompt: "\n\ndef f(x):\n    \"\"\"Doc.\"\"\"\n\n" }).split("<|im_start|>").slice(1);
-  expect(system).toBe("system\nYou are a helpful assistant.<|im_end|>\n");
-  expect(user).toBe('user\nPlease complete the following problem:\n```\ndef f(x):\n    """Doc."""\n```\n<|im_end|>\n');
-  expect(assistant).toBe("assistant\nHere is the code to solve this problem:\n```python\n");
-});
-
-test("the completed program is everything before the first closing fence", () => {
-  expect(extractCompletedProgram("def g(x):\n    return x\n```\nDone\n```")).toBe("def g(x):\n    return x\n");
-  expect(extractCompletedProgram("def g(x): ...")).toBe("def g(x): ...");
-  expect(extractCompletedProgram("```")).toBe("");
-});
-
-const benchmark = join(process.env.DIFFUCODER_BENCHMARK_DATA ?? "", "humaneval/HumanEval.jsonl.gz");
-
-test.skipIf(!existsSync(benchmark))("HumanEval's own solutions pass, and empty bodies do not", async () => {
-  const tasks = await readHumanEval(benchmark);
-  expect(tasks).toHaveLength(164);
-  const sandbox = await createSandbox({ workers: 2 });
-  onTestFinished(() => sandbox.close());
-  const failing = async (bodyOf: (task: CompletionTask) => string) => {
-    const scores = await Promise.all(tasks.map((task) => scoreProgram(sandbox, task, task.prompt + bodyOf(task))));
-    return tasks.filter((_, i) => scores[i]?.passed !== true).length;
-  };
-  expect(await failing(({ solution }) => solution)).toBe(0);
-  expect(await failing(() => "    pass\n")).toBe(164);
+test.each(["task_id", "prompt", "entry_point", "canonical_solution", "test"])("%s is needed, and the line that lacks it named", async (key) => {
+  const message = expect.stringMatching(new RegExp(`tasks\\.jsonl:2: expected a HumanEval task; .*\\s+→ at ${key}$`)) as string;
+  await expect(read(`${JSON.stringify(ROW)}\n${JSON.stringify({ ...ROW, [key]: undefined })}`)).rejects.toMatchObject({ code: "BenchmarkCorrupt", retryable: false, message });
 });

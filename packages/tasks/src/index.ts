@@ -1,7 +1,15 @@
+export { bootstrapInterval } from "./bootstrap-interval.ts";
+export { BENCHMARKS, findTask, promptStyleOf, readBenchmark, type Benchmark, type BenchmarkName } from "./benchmark.ts";
+export { programOfAnswer, renderBenchmarkPrompt } from "./benchmark-prompt.ts";
+export type { BenchmarkTask, PromptStyle, TestSuite } from "./benchmark-task.ts";
 export type { CodeTask } from "./code-task.ts";
 export { TasksError } from "./errors.ts";
 export { TASK_FAMILIES, generateTasks, type TaskFamily, type TaskSplit } from "./generated-tasks.ts";
-export { extractCompletedProgram, readHumanEval, renderCompletionPrompt, type CompletionTask } from "./humaneval.ts";
-export { passAtK } from "./pass-at-k.ts";
+export { readHumanEval } from "./humaneval.ts";
+export { estimatePassAtK, passAtK, type PassAtK, type TaskCount } from "./pass-at-k.ts";
+export { writeEvalPlusFiles, type JudgedProgram } from "./evalplus-files.ts";
 export { END_OF_TURN, answerText, extractProgram, renderCompletion, renderPrompt } from "./prompt.ts";
-export { scoreAnswers, scoreProgram, type Answer, type Score } from "./score.ts";
+export { readSamples, type Sample } from "./samples.ts";
+export { judgeProgram, missingLibraries, scoreAnswers, scoreProgram, taskAssets, type Answer, type Judgement, type Score, type SuiteVerdict } from "./score.ts";
+export { scoreSamples, type SampleCounts, type SampleResult, type ScoredSamples } from "./score-samples.ts";
+export { VerdictLog } from "./verdict-log.ts";

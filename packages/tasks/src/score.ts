@@ -1,6 +1,11 @@
-import { SandboxFault, type Sandbox, type Verdict } from "@diffucoder/sandbox";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { SandboxFault, type Sandbox, type SandboxJob, type Verdict } from "@diffucoder/sandbox";
+import type { BenchmarkTask, TestSuite } from "./benchmark-task.ts";
 import type { CodeTask } from "./code-task.ts";
+import { evalPlusAssets } from "./evalplus.ts";
 import { extractProgram } from "./prompt.ts";
+import { pythonString } from "./python-string.ts";
 
 export interface Answer {
   readonly task: Pick<CodeTask, "entryPoint" | "checks">;
@@ -36,21 +41,100 @@ async function scoreAnswer(sandbox: Sandbox, { task, completion }: Answer): Prom
 }
 
 /**
- * Scores a bare program, such as a benchmark's completed function.
+ * Scores a bare program against checks.
  *
  * @throws RangeError when the task has no checks, as any program would pass them
  */
 export async function scoreProgram(sandbox: Sandbox, task: Answer["task"], program: string): Promise<Score | null> {
   if (task.checks.length === 0) throw new RangeError("checks: expected at least one, found none");
+  const verdict = await run(sandbox, { candidate: program, checks: task.checks, entryPoints: [task.entryPoint] });
+  if (verdict === null) return null;
+  return {
+    passed: verdict.status === "passed",
+    passRate: verdict.passedChecks / verdict.totalChecks,
+    format: verdict.status === "syntax" ? 0.5 : 1,
+    status: verdict.status,
+    cause: verdict.cause,
+  };
+}
+
+/** What became of a program under one suite of tests. */
+export interface SuiteVerdict {
+  readonly status: Verdict["status"];
+  readonly cause: string;
+}
+
+/** What became of a program under all suites of a benchmark's task: the first that did not pass names the verdict. */
+export interface Judgement extends SuiteVerdict {
+  readonly suites: Readonly<Record<string, SuiteVerdict>>;
+}
+
+/**
+ * Runs a program against every suite of a benchmark's task.
+ *
+ * @returns null where the sandbox itself failed, which says nothing about the program
+ * @throws SandboxUnavailable
+ */
+export async function judgeProgram(sandbox: Sandbox, task: BenchmarkTask, program: string): Promise<Judgement | null> {
+  const suites: Record<string, SuiteVerdict> = {};
+  for (const suite of task.suites) {
+    const verdict = unrunnable(program) ?? (await runSuite(sandbox, suite, task.programPrefix + program));
+    if (verdict === null) return null;
+    suites[suite.name] = verdict;
+  }
+  const first = Object.values(suites).find(({ status }) => status !== "passed") ?? { status: "passed", cause: "all checks passed" };
+  return { ...first, suites };
+}
+
+/** Texts that Python cannot take for a program, or that no sandbox should be handed. */
+function unrunnable(program: string): SuiteVerdict | undefined {
+  if (!program.isWellFormed()) return { status: "syntax", cause: "not UTF-8: half of a surrogate pair" };
+  if (program.includes("\0")) return { status: "syntax", cause: "a null character in the source" };
+  if (program.length > LONGEST_PROGRAM) return { status: "error", cause: `a program of ${program.length} characters, where at most ${LONGEST_PROGRAM} are run` };
+  return undefined;
+}
+
+const LONGEST_PROGRAM = 4 << 20;
+
+async function runSuite(sandbox: Sandbox, suite: TestSuite, program: string): Promise<SuiteVerdict | null> {
+  const verdict = await run(sandbox, suite.isolation === "referee" ? { candidate: program, checks: suite.checks, entryPoints: suite.entryPoints, limits: suite.limits } : inProcessJob(suite, program));
+  if (verdict === null) return null;
+  const { status, cause } = verdict;
+  if (status === "failed" && cause.startsWith("CallTimeout: ")) return { status: "timeout", cause: cause.slice("CallTimeout: ".length) };
+  if (status === "error" && /^(Syntax|Indentation|Tab)Error: /.test(cause) && suite.isolation === "in-process") return { status: "syntax", cause };
+  return { status, cause };
+}
+
+const RUNNER = join(import.meta.dirname, "in_process_runner.py");
+
+/** Files beside the sources that verdicts depend on, for a stage's `assets`. */
+export const taskAssets: readonly string[] = [RUNNER, ...evalPlusAssets];
+
+function inProcessJob({ test, limits }: TestSuite & { readonly isolation: "in-process" }, program: string): SandboxJob {
+  return {
+    candidate: `${readFileSync(RUNNER, "utf8")}\nPROGRAM = compile(${pythonString(program)}, "program", "exec")\nTEST = compile(${pythonString(test)}, "test", "exec")\n`,
+    checks: ['tests_run, failure = __candidate__("run_tests")()\nassert failure == "", failure\nassert tests_run > 0, "no test ran"'],
+    entryPoints: [],
+    limits,
+  };
+}
+
+/**
+ * Which modules programs cannot import in the sandbox.
+ *
+ * @throws SandboxUnavailable, SandboxFault
+ */
+export async function missingLibraries(sandbox: Sandbox, libraries: Iterable<string>): Promise<Set<string>> {
+  const probe = { candidate: "import importlib.util\ndef has(name): return importlib.util.find_spec(name) is not None", entryPoints: ["has"] };
+  const names = [...new Set(libraries)];
+  const verdicts = await Promise.all(names.map((name) => sandbox.run({ ...probe, checks: [`assert has(${pythonString(name)})`] })));
+  return new Set(names.filter((_, i) => verdicts[i]!.status !== "passed"));
+}
+
+/** @returns null for a fault of the sandbox */
+async function run(sandbox: Sandbox, job: SandboxJob): Promise<Verdict | null> {
   try {
-    const verdict = await sandbox.run({ candidate: program, checks: task.checks, entryPoints: [task.entryPoint] });
-    return {
-      passed: verdict.status === "passed",
-      passRate: verdict.passedChecks / verdict.totalChecks,
-      format: verdict.status === "syntax" ? 0.5 : 1,
-      status: verdict.status,
-      cause: verdict.cause,
-    };
+    return await sandbox.run(job);
   } catch (error) {
     if (error instanceof SandboxFault) return null;
     throw error;

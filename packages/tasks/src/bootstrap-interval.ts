@@ -3,7 +3,7 @@ import { stream } from "@diffucoder/random";
 /**
  * Percentile bootstrap of a mean: 95 % interval over resampled tasks.
  *
- * @param values one score per task
+ * @param values one score per task, at least one
  * @returns [lower, upper]; both are the mean when there is one value
  */
 export function bootstrapInterval(values: readonly number[], seed: number): readonly [number, number] {
