@@ -3,7 +3,6 @@ export { ContaminationIndex, type BenchmarkItem } from "./contamination.ts";
 export { readDataCard, type DataCard } from "./data-card.ts";
 export { explainDocument, type CorpusFile, type Explanation, type FiredRule, type Margin, type TokenUse } from "./explain-document.ts";
 export { EmptyCorpus, InvalidCard, LossAlarm, SourceCorrupt, SourceDrift, SourceMissing } from "./errors.ts";
-export { NearDuplicateIndex } from "./near-duplicates.ts";
 export {
   findNearDuplicates,
   type CandidatePair,
@@ -19,5 +18,6 @@ export { CLUSTER_RULES, type ClusterRule } from "./near-duplicates/clusters.ts";
 export { KEEPER_RULES, type KeeperRule } from "./near-duplicates/keeper-order.ts";
 export { MinHashKernel, type Signature } from "./near-duplicates/minhash-kernel.ts";
 export { MINHASH_PRESETS, candidateProbability, type MinHashPreset, type MinHashScheme } from "./near-duplicates/minhash-scheme.ts";
+export { SignalMeter, type Measured } from "./quality/measure-signals.ts";
 export { corpusStage } from "./run-corpus.ts";
 export { tokenizeStage } from "./run-tokenize.ts";
