@@ -21,18 +21,18 @@ import { tokenizeExecutionSchema, tokenizeRecipeSchema, type TokenizeRecipe } fr
 
 /**
  * Documents as token shards, train and validation apart, each document closed by `<|endoftext|>`. The tokenizer is
- * learned here, or taken from other shards, so that later mixtures fit the same model.
+ * learned here, or taken from other shards or from a checkpoint, so that later mixtures fit the same model.
  */
 export const tokenizeStage: StageDefinition<TokenizeRecipe, Record<string, never>> = {
   name: "tokenize",
   packageName: "@diffucoder/corpus",
   entry: import.meta.filename,
   resource: "cpu",
-  inputs: { documents: { kind: "documents" }, tokenizer: { kind: "shards", optional: true } },
+  inputs: { documents: { kind: "documents" }, tokenizer: { kind: "shards", optional: true }, checkpoint: { kind: "checkpoint", optional: true } },
   outputs: { shards: "shards" },
   recipeSchema: tokenizeRecipeSchema,
   executionSchema: tokenizeExecutionSchema,
-  plan: ({ vocabSize }, inputs) => ({ facts: { vocabSize: vocabSize ?? inputs.tokenizer?.facts?.vocabSize ?? null } }),
+  plan: ({ vocabSize }, inputs) => ({ facts: { vocabSize: vocabSize ?? inputs.tokenizer?.facts?.vocabSize ?? inputs.checkpoint?.facts?.vocabSize ?? null } }),
   run: runTokenize,
 };
 
@@ -41,7 +41,7 @@ async function runTokenize({ recipe, inputs, seed }: StageRequest<TokenizeRecipe
   const rows = recipe.packing === "repository" ? packByRepository(inOrder, await repositories(inputs.documents!, context.artifacts)) : inOrder;
   checkMixture(recipe, rows);
   context.report({ step: 0, totalSteps: rows.length, unit: "documents", note: "tokenizer" });
-  const tokenizer = await tokenizerFor(recipe, rows, inputs.tokenizer, context.artifacts);
+  const tokenizer = await tokenizerFor(recipe, rows, [inputs.tokenizer, inputs.checkpoint], context.artifacts);
   const directory = join(context.scratchDir, "shards");
   const tokenizerJson = tokenizer.toJson();
   const documents = await encodeAll(rows, tokenizer, context);
@@ -69,7 +69,9 @@ function checkMixture({ mixture, budget }: TokenizeRecipe, rows: readonly Docume
   throw new InvalidRecipe("stage tokenize", [`${budget === undefined ? "mixture" : "budget.shares"}: expected ids of ${[...sources].sort().join(", ")}, found ${unknown.join(", ")}`]);
 }
 
-async function tokenizerFor(recipe: TokenizeRecipe, rows: readonly DocumentRow[], given: ArtifactRef | undefined, artifacts: ArtifactStore): Promise<Tokenizer> {
+async function tokenizerFor(recipe: TokenizeRecipe, rows: readonly DocumentRow[], holders: readonly (ArtifactRef | undefined)[], artifacts: ArtifactStore): Promise<Tokenizer> {
+  const [given, ...others] = holders.filter((holder) => holder !== undefined);
+  if (others.length > 0) throw new InvalidRecipe("stage tokenize", ["expected either a tokenizer or a checkpoint input, found both"]);
   if ((recipe.vocabSize === undefined) === (given === undefined)) {
     throw new InvalidRecipe("stage tokenize", [`expected either vocabSize or a tokenizer input, found ${given === undefined ? "neither" : "both"}`]);
   }
