@@ -65,37 +65,56 @@ function entropy(counts: ReadonlyMap<string, number>, total: number): number | u
 /**
  * Share of the letters in the most frequent run of 2 to 4 words, and in runs of 5 to 10 words that have been seen before.
  *
- * A run is numbered by its first n - 1 words' number and its last word, which is exact and needs no hash.
+ * A run is numbered by its first n - 1 words' number and its last word, which is exact and needs no hash; when those n - 1
+ * words occur once, so does the run, and nothing has to be looked up.
  */
 function repetitionSignals(words: readonly string[], letters: number): Signals {
   const vocabulary = new Map<string, number>();
-  const wordIds = words.map((word) => numberOf(vocabulary, word));
+  const wordIds = Int32Array.from(words, (word) => numberOf(vocabulary, word));
   const lengths = Int32Array.from(words, (word) => word.length);
   const signals: Signals = {};
-  let runs = wordIds;
+  let [runs, times] = [wordIds, timesOf(wordIds, vocabulary.size)];
   for (let size = 2; size <= 10; size++) {
-    const known = new Map<number, number>();
     const starts = Math.max(0, words.length - size + 1);
-    const firstAt = new Int32Array(starts);
-    const times = new Int32Array(starts);
+    const [nextRuns, nextTimes, firstAt] = [new Int32Array(starts), new Int32Array(starts), new Int32Array(starts)];
     const covered = new Uint8Array(words.length);
-    const next = Array.from({ length: starts }, (_, start) => {
-      const run = numberOf(known, runs[start]! * vocabulary.size + wordIds[start + size - 1]!);
-      if (times[run]!++ === 0) firstAt[run] = start;
-      else covered.fill(1, start, start + size);
-      return run;
-    });
-    if (size <= 4) signals[`frac_chars_top_${size}grams`] = letters === 0 ? undefined : mostFrequent(times, firstAt, lengths, size) / letters;
-    else signals[`frac_chars_dupe_${size}grams`] = share(lengths.reduce((total, length, i) => total + length * covered[i]!, 0), letters);
-    runs = next;
+    const known = new Map<number, number>();
+    let count = 0;
+    for (let start = 0; start < starts; start++) {
+      const prefix = runs[start]!;
+      const key = prefix * vocabulary.size + wordIds[start + size - 1]!;
+      let run = times[prefix] === 1 ? undefined : known.get(key);
+      if (run === undefined) {
+        run = count++;
+        firstAt[run] = start;
+        if (times[prefix] !== 1) known.set(key, run);
+      } else covered.fill(1, start, start + size);
+      nextRuns[start] = run;
+      nextTimes[run]!++;
+    }
+    if (size <= 4) signals[`frac_chars_top_${size}grams`] = letters === 0 ? undefined : mostFrequent(nextTimes, firstAt, lengths, size) / letters;
+    else signals[`frac_chars_dupe_${size}grams`] = share(lettersCovered(lengths, covered), letters);
+    [runs, times] = [nextRuns, nextTimes];
   }
   return signals;
 }
 
-function numberOf<T>(known: Map<T, number>, item: T): number {
-  const found = known.get(item);
+function timesOf(ids: Int32Array, distinct: number): Int32Array<ArrayBuffer> {
+  const times = new Int32Array(distinct);
+  for (const id of ids) times[id]!++;
+  return times;
+}
+
+function lettersCovered(lengths: Int32Array, covered: Uint8Array): number {
+  let total = 0;
+  for (let i = 0; i < lengths.length; i++) total += lengths[i]! * covered[i]!;
+  return total;
+}
+
+function numberOf(known: Map<string, number>, word: string): number {
+  const found = known.get(word);
   if (found !== undefined) return found;
-  known.set(item, known.size);
+  known.set(word, known.size);
   return known.size - 1;
 }
 

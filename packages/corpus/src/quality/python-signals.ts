@@ -12,7 +12,7 @@ export interface PythonFacts {
   /** Functions whose body is one `return`. */
   readonly trivialFunctions: number;
   readonly classes: number;
-  /** Names that an assignment binds, that a loop runs over, or that a function takes. */
+  /** Whether an assignment without a type binds a name, a loop runs over one, or a function takes one. */
   readonly hasVariables: boolean;
   /** Plain names that the bodies of outermost classes assign. */
   readonly classVariables: number;
@@ -32,7 +32,7 @@ export function pythonFacts(text: string, root: Node): PythonFacts {
     functions: functions.length,
     trivialFunctions: functions.filter(isTrivial).length,
     classes: nodes.class_definition!.length,
-    hasVariables: nodes.assignment!.some(bindsName) || nodes.for_statement!.some(bindsName) || functions.some(takesArguments),
+    hasVariables: nodes.assignment!.some((node) => bindsName(node) && node.childForFieldName("type") === null) || nodes.for_statement!.some(bindsName) || functions.some(takesArguments),
     classVariables: nodes.class_definition!.filter((node) => !isWithinClass(node)).reduce((sum, node) => sum + classVariables(node), 0),
   };
 }
@@ -46,7 +46,13 @@ function isTrivial(node: Node): boolean {
 
 const bindsName = (assignment: Node): boolean => assignment.childForFieldName("left")?.type === "identifier";
 
-const takesArguments = (node: Node): boolean => (node.childForFieldName("parameters")?.namedChildCount ?? 0) > 0;
+/** Arguments that may be given by place and by name, as `ast.arguments.args` has them. */
+function takesArguments(node: Node): boolean {
+  const parameters = node.childForFieldName("parameters")?.namedChildren ?? [];
+  const positionalOnly = parameters.findIndex(({ type }) => type === "positional_separator");
+  const keywordOnly = parameters.findIndex((parameter) => /splat|keyword_separator/.test(parameter.type) || /splat/.test(parameter.firstChild?.type ?? ""));
+  return parameters.slice(positionalOnly + 1, keywordOnly < 0 ? undefined : keywordOnly).some(({ type }) => type !== "comment");
+}
 
 function isWithinClass(node: Node): boolean {
   for (let parent = node.parent; parent !== null; parent = parent.parent) if (parent.type === "class_definition") return true;
