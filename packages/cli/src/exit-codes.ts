@@ -9,7 +9,7 @@ export const EXIT = {
   parked: 3,
   /** The run ended without its result: failed, aborted or cancelled. */
   unfinished: 4,
-  /** `lineage verify` found damage, or `doctor` something missing. */
+  /** `lineage verify` or `shards verify` found damage, or `doctor` something missing. */
   damaged: 5,
   /** Ctrl-C: the command stopped following; the run goes on. */
   detached: 130,

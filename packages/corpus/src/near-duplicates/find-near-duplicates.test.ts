@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { stream } from "@diffucoder/random";
 import fc from "fast-check";
@@ -205,10 +206,36 @@ describe("units of work", () => {
     expect(result.units.reused).toBe(0);
   });
 
+  test("go on when a thread dies that has nothing to do", async () => {
+    let spawned = 0;
+    const pool = threadPool(2, () => {
+      const worker = new Worker(new URL("./unit-worker.ts", import.meta.url));
+      if (spawned++ === 0) worker.once("message", () => void worker.terminate());
+      return worker;
+    });
+    const result = await findWithPool(documents, options(), pool);
+    await pool.close();
+    expect(spawned).toBe(3);
+    expect(result.summary).toEqual((await find(documents)).summary);
+  });
+
   test("whose threads die again and again are a WorkerLost", async () => {
     const pool = threadPool(1, () => new Worker("throw new Error('no memory')", { eval: true }));
     await expect(findWithPool(documents, options(), pool)).rejects.toMatchObject({ code: "WorkerLost", retryable: true, message: expect.stringMatching(/^near-duplicates, sign [0-9a-f]{32}: .* died 3 times, last of Error: no memory/) });
     await pool.close();
+  });
+
+  test("in work when the stream of documents fails end with it, and no thread is started anew", async () => {
+    let spawned = 0;
+    const pool = threadPool(2, () => (spawned++, new Worker(new URL("./unit-worker.ts", import.meta.url))));
+    function* broken() {
+      yield* documents;
+      throw new Error("a source is gone");
+    }
+    await expect(findWithPool(broken(), options(), pool)).rejects.toThrow("a source is gone");
+    await pool.close();
+    await sleep(20);
+    expect(spawned).toBeLessThanOrEqual(2);
   });
 
   test("that fail are the failure of all", async () => {

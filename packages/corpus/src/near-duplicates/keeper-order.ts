@@ -1,4 +1,5 @@
 import { sha256 } from "@diffucoder/lineage";
+import { MOST_DOCUMENTS } from "./signed-file.ts";
 
 /**
  * Which of several like documents stays.
@@ -40,6 +41,7 @@ export class DocumentTable {
   add({ id, repository = "", stars = 0 }: { readonly id: string; readonly repository?: string | undefined; readonly stars?: number | undefined }): void {
     if (!/^[0-9a-f]{32}$/.test(id)) throw new RangeError(`id: expected 32 hexadecimal digits, found ${id}`);
     if (!(stars >= 0)) throw new RangeError(`document ${id}, stars: expected a number from 0, found ${stars}`);
+    if (this.#length === MOST_DOCUMENTS) throw new RangeError(`near-duplicates: expected at most ${MOST_DOCUMENTS} documents, found more. Divide them, by language for one.`);
     this.#makeRoom();
     this.#ids.write(id, this.#length * 16, "hex");
     if (this.#rule === "most-stars") {

@@ -29,44 +29,55 @@ export function inlinePool(): UnitPool {
 /** What a thread answers to a unit. */
 export type UnitAnswer = { readonly result: UnitResult } | { readonly error: unknown };
 
-/** A worker thread for each of `size` places. When a thread dies, its unit, and no other, is done again by a new one. */
+/**
+ * Up to `size` worker threads, started when there is work for them. When one dies, its unit, and no other, is done again by
+ * a new one.
+ */
 export function threadPool(size: number, spawn: () => Worker = spawnWorker): UnitPool {
-  const idle: Worker[] = [];
   const all = new Set<Worker>();
+  const idle = new Set<Worker>();
   const waiting: ((worker: Worker) => void)[] = [];
-  const release = (worker: Worker) => {
-    const next = waiting.shift();
-    if (next === undefined) idle.push(worker);
-    else next(worker);
-  };
-  const start = () => {
+  let isClosed = false;
+
+  const start = (): Worker => {
     const worker = spawn();
     all.add(worker);
-    worker.setMaxListeners(0);
-    worker.on("error", () => {}); // whoever waits for it hears of it too
-    worker.on("exit", () => all.delete(worker));
+    worker.on("error", () => {}); // whoever waits for its answer hears of it too
+    worker.on("exit", () => {
+      all.delete(worker);
+      idle.delete(worker);
+      if (!isClosed) waiting.shift()?.(start());
+    });
     return worker;
   };
-  for (let i = 0; i < size; i++) idle.push(start());
-
-  const attempt = async (unit: Unit): Promise<UnitAnswer | { readonly died: unknown }> => {
-    const worker = idle.pop() ?? (await new Promise<Worker>((resolve) => waiting.push(resolve)));
-    const answer = await ask(worker, unit);
-    release("died" in answer ? start() : worker);
-    return answer;
+  const acquire = async (): Promise<Worker> => {
+    const [worker] = idle;
+    if (worker === undefined) return all.size < size ? start() : new Promise((resolve) => waiting.push(resolve));
+    idle.delete(worker);
+    return worker;
+  };
+  const release = (worker: Worker): void => {
+    const next = waiting.shift();
+    if (next === undefined) idle.add(worker);
+    else next(worker);
   };
 
   return {
     size,
     async run(unit) {
       for (let tries = 1; ; tries++) {
-        const answer = await attempt(unit);
+        const worker = await acquire();
+        const answer = await ask(worker, unit);
+        if (!("died" in answer)) release(worker);
         if ("result" in answer) return answer.result;
         if ("error" in answer) throw answer.error;
-        if (tries === ATTEMPTS) throw new WorkerLost(`${unit.kind} ${basename(unit.output)}`, tries, answer.died);
+        if (tries === ATTEMPTS || isClosed) throw new WorkerLost(`${unit.kind} ${basename(unit.output)}`, tries, answer.died);
       }
     },
-    close: async () => void (await Promise.all([...all].map((worker) => worker.terminate()))),
+    async close() {
+      isClosed = true;
+      await Promise.all([...all].map((worker) => worker.terminate()));
+    },
   };
 }
 
