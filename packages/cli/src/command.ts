@@ -13,6 +13,7 @@ import { logsCommand, runsCommand, statusCommand } from "./commands/runs.ts";
 import { serverCommand, workerCommand } from "./commands/server.ts";
 import { shardsCommand } from "./commands/shards.ts";
 import { takedownCommand } from "./commands/takedown.ts";
+import { whyCommand } from "./commands/why.ts";
 import { EXIT } from "./exit-codes.ts";
 
 /** The `diffucoder` command with all its verbs; parse the command line with it. */
@@ -26,6 +27,7 @@ export function createCommand(): Command {
     logsCommand(),
     ...operatorCommands(),
     explainCommand(),
+    whyCommand(),
     lineageCommand(),
     exportCommand(),
     shardsCommand(),

@@ -1,3 +1,5 @@
+// eslint-disable-next-line @typescript-eslint/triple-slash-reference -- packages that import this one see no ambient types of its own
+/// <reference path="../spdx-expression-parse.d.ts" />
 import parseExpression from "spdx-expression-parse";
 import type { DocumentPool, LicenseFile, PooledDocument } from "../document-pool.ts";
 import type { InnerStage } from "../inner-stage.ts";
