@@ -73,7 +73,9 @@ test("every step is counted, and each position knows the step that fixed it", ()
   let steps = 0;
   const answers = decodeAnswers(sampler(wanted), [1, 1].map(prompt), options({ onStep: () => void steps++ }));
   expect(steps).toBe(3);
-  for (const { order, trace } of answers) {
+  for (const { order, trace, confidences } of answers) {
+    expect(confidences).toHaveLength(LENGTH - 1);
+    for (const confidence of confidences) expect(Math.abs(confidence)).toBeLessThan(1e-3); // sure: no entropy
     expect(trace).toHaveLength(LENGTH - 1);
     expect(new Set(trace)).toEqual(new Set([0, 1, 2]));
     const stepsInOrder = order.map((position) => trace[position]!);

@@ -10,6 +10,8 @@ export interface DecodedAnswer {
   readonly order: readonly number[];
   /** Step that fixed each position behind the prompt. */
   readonly trace: readonly number[];
+  /** How sure the model was of each position when it was fixed, to four digits. */
+  readonly confidences: readonly number[];
   /** Positions up to and including the end marker. */
   readonly liveLength: number;
 }
@@ -27,9 +29,10 @@ export function decodeAnswers(sampler: Sampler, prompts: readonly Uint32Array[],
   const { model, tokenizer, ...decoding } = options;
   const { maskId, padId } = model;
   const endId = tokenizer.id(END_OF_TURN);
-  return decode(sampler, { ...decoding, prompts, maskId }).map(({ tokens, promptLength, order, trace }) => {
+  return decode(sampler, { ...decoding, prompts, maskId }).map(({ tokens, promptLength, order, trace, confidence }) => {
     const end = tokens.indexOf(endId, promptLength);
     const text = answerText(tokens, promptLength, tokenizer, [padId, maskId]);
-    return { text, order, trace: [...trace], liveLength: (end === -1 ? tokens.length : end + 1) - promptLength };
+    const confidences = Array.from(confidence, (value) => Number(value.toPrecision(4)));
+    return { text, order, trace: [...trace], confidences, liveLength: (end === -1 ? tokens.length : end + 1) - promptLength };
   });
 }

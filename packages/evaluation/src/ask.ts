@@ -62,7 +62,7 @@ export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: Quest
             onStep();
             return verdict;
           });
-          const found = asked.map(({ question, prompt, answer: { text, order, trace, liveLength } }, i): SampleLine => ({
+          const found = asked.map(({ question, prompt, answer: { text, order, trace, confidences, liveLength } }, i): SampleLine => ({
             ...origin,
             task_id: question.taskId,
             ...verdicts[i]!,
@@ -73,6 +73,7 @@ export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: Quest
             answerTokens: liveLength,
             order,
             trace,
+            confidences,
           }));
           lines.push(...found);
           await finished.add(key, found, saveEverySeconds);
@@ -100,5 +101,5 @@ const LEAST_ROOM = 32;
 /** A prompt that leaves no room is an outcome of its own, and the task is not solved. */
 function unanswered(origin: Pick<SampleLine, "checkpoint" | "benchmark" | "temperature" | "sample" | "seed">, taskId: string, promptTokens: number, canvasLength: number): SampleLine {
   const cause = `${promptTokens} tokens on a canvas of ${canvasLength}`;
-  return { ...origin, task_id: taskId, status: "prompt-too-long", cause, passed: false, completion: "", solution: null, promptTokens, answerTokens: 0, order: [], trace: [] };
+  return { ...origin, task_id: taskId, status: "prompt-too-long", cause, passed: false, completion: "", solution: null, promptTokens, answerTokens: 0, order: [], trace: [], confidences: [] };
 }

@@ -105,6 +105,7 @@ describe("a report", () => {
     });
     expect([...last.order].sort((a, b) => a - b)).toEqual(Array.from({ length: CANVAS - promptTokens }, (_, i) => i));
     expect(last.trace).toHaveLength(CANVAS - promptTokens);
+    expect(last.confidences).toHaveLength(CANVAS - promptTokens);
     expect(Math.max(...last.trace)).toBe(DECODING.steps - 1);
     expect(last.answerTokens).toBe(encode(renderPrompt(tasks[1]!) + renderCompletion(tasks[1]!)).length - promptTokens);
     expect(samples[1]).toMatchObject({ status: "failed", cause: "assertion", passed: false });

@@ -24,5 +24,5 @@ export interface SampleLine extends AnswerVerdict {
   /** Denoising step, from 0, that fixed each position behind the prompt. */
   readonly trace: readonly number[];
   /** How sure the model was of each position when it was fixed, by the decoding algorithm's own measure. */
-  readonly confidences?: readonly number[];
+  readonly confidences: readonly number[];
 }

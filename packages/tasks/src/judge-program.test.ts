@@ -43,6 +43,11 @@ describe("EvalPlus", () => {
     expect(await verdictOf(base, "def f(x): return abs(x) + 1")).toEqual({ ...passed, suites: { base: passed } });
   });
 
+  test("a task without plus inputs is judged by its base inputs", async () => {
+    const task = await taskOf("mbpp+", mbpp(3, "f", "def f(x): return x", [[1]]));
+    expect(await verdictOf(task, "def f(x): return 1")).toMatchObject({ status: "passed", suites: { plus: { status: "passed" } } });
+  });
+
   test("a call that takes too long is a timeout that names its input", async () => {
     const task = await taskOf("humaneval", row());
     expect(await verdictOf(task, "def f(x):\n  while x == 2: pass\n  return x + 1")).toMatchObject({ status: "timeout", cause: "input 1 took longer than 4.0 s" });

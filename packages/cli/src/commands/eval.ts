@@ -2,7 +2,6 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { basename, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { createSandbox } from "@diffucoder/sandbox";
 import { BENCHMARKS, VerdictLog, readBenchmark, readSamples, scoreSamples, writeEvalPlusFiles, type Benchmark, type BenchmarkName, type PassAtK, type Sample, type ScoredSamples } from "@diffucoder/tasks";
 import { EXIT } from "../exit-codes.ts";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
@@ -55,6 +54,7 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   const samples = given ?? benchmark.tasks.map(({ id, solution }): Sample => ({ taskId: id, form: "solution", text: solution, where: id }));
   if (options.out !== undefined) await mkdir(options.out, { recursive: true });
   const log = options.out === undefined ? undefined : await VerdictLog.open(join(options.out, "verdicts.jsonl"));
+  const { createSandbox } = await import("@diffucoder/sandbox");
   const sandbox = await createSandbox({ workers: options.workers });
   try {
     const { k: ks, seed, workers: parallel, extract = false } = options;
