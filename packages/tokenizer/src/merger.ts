@@ -3,13 +3,12 @@ export type Merge = readonly [left: number, right: number, merged: number];
 
 /** Applies merges to a word: again and again the pair of highest priority, the leftmost of equal ones. */
 export class Merger {
+  /** Left, right and merged id of each rank. */
   readonly #ids: Int32Array;
   /** Hash table from a pair to its rank plus 1; 0 is free. At most half of the slots are taken. */
   readonly #slots: Int32Array;
-  readonly #merges: readonly Merge[];
 
   constructor(merges: readonly Merge[]) {
-    this.#merges = merges;
     this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * merges.length + 2)));
     this.#ids = new Int32Array(3 * merges.length);
     merges.forEach((merge, rank) => {
@@ -18,10 +17,6 @@ export class Merger {
       while (this.#slots[slot] !== 0) slot = (slot + 1) & (this.#slots.length - 1);
       this.#slots[slot] = rank + 1;
     });
-  }
-
-  get merges(): readonly Merge[] {
-    return this.#merges;
   }
 
   /** Ids after all merges. Takes `n log n` steps for `n` ids, so that a word may be as long as a file. */

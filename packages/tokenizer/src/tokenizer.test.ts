@@ -68,6 +68,17 @@ describe("encoding", () => {
     expect(trained.decode(trained.encode("e\u0301"))).toBe("\u00e9");
   });
 
+  it("gives more ids than letters where characters are of many bytes", () => {
+    const bytes = new Tokenizer([]);
+    for (const value of ["変数".repeat(100), "\u{1f600}".repeat(100)]) expect([...bytes.encode(value)]).toEqual([...Buffer.from(value)].map((byte) => ID_OF_BYTE[byte]));
+  });
+
+  it("answers alike once it has forgotten", () => {
+    const before = trained.encode(text);
+    expect(trained.encode("変".repeat(1_400_000))).toHaveLength(4_200_000); // more ids than it remembers
+    expect(trained.encode(text)).toEqual(before);
+  });
+
   it("answers alike when asked again", () => {
     const first = trained.encode(text);
     expect(trained.encode(text)).toEqual(first);
@@ -137,6 +148,18 @@ describe("special tokens", () => {
     expect([...new Tokenizer([[a, b]], []).encode("ab", { specials: true })]).toEqual([256]); // without any, too
   });
 
+  it("are found as the longest that fits", () => {
+    const nested = new Tokenizer([], ["<|a", "<|a|>", "<|"]);
+    expect([...nested.encode("<|a|><|a<|", { specials: true })]).toEqual([257, 256, 258]);
+  });
+
+  it("that are missing take the ids behind the last one, in their order", () => {
+    const some = new Tokenizer([[a, b]], ["<|im_end|>", "<tool>", "<|endoftext|>"]).withSpecialTokens();
+    expect(SPECIAL_TOKENS.map((token) => some.id(token))).toEqual([259, 260, 257, 261, 262, 263]);
+    expect(some.vocabSize).toBe(264);
+    expect(trained.withSpecialTokens().toJson()).toBe(trained.toJson());
+  });
+
   it("do not compose with what stands beside them", () => {
     const marked = "a<|mask|>\u0301";
     expect(trained.decode(trained.encode(marked, { specials: true }))).toBe(marked);
@@ -200,6 +223,36 @@ describe("tokenizer.json", () => {
     change(json);
     return JSON.stringify(json);
   };
+
+  it("may give ids in another order: special tokens first, as Hugging Face's trainer does, and bytes as they come", () => {
+    const shifted = altered((json) => {
+      const { vocab } = json.model;
+      json.model.vocab = Object.fromEntries(Object.entries(vocab).map(([name, id]) => [name, 291 - id]));
+      json.added_tokens.forEach((token, i) => (token.id = i));
+      for (const { content, id } of json.added_tokens) json.model.vocab[content] = id;
+    });
+    const other = Tokenizer.fromJson(shifted);
+    expect(other.vocabSize).toBe(292);
+    expect([other.id("<|endoftext|>"), other.id("<|dlm_pad|>")]).toEqual([0, 5]);
+    const ids = other.encode(`${text}<|mask|>größe`, { specials: true });
+    const mapped = [...trained.encode(`${text}<|mask|>größe`, { specials: true })].map((id) => (id === trained.id("<|mask|>") ? 4 : 291 - id));
+    expect([...ids]).toEqual(mapped);
+    expect(other.decode(ids)).toBe(`${text}<|mask|>größe`);
+    expect(Tokenizer.fromJson(other.toJson()).toJson()).toBe(other.toJson());
+  });
+
+  it("may leave ids out, which then stand for nothing", () => {
+    const sparse = Tokenizer.fromJson(altered((json) => json.added_tokens.forEach((token) => (token.id += 100))));
+    expect(sparse.vocabSize).toBe(trained.vocabSize + 100);
+    expect(sparse.id("<|mask|>")).toBe(trained.id("<|mask|>") + 100);
+    expect(() => sparse.decode([trained.id("<|mask|>")])).toThrow(expect.objectContaining({ code: "UnknownToken" }));
+  });
+
+  it("keeps what is added without being special", () => {
+    const tool = Tokenizer.fromJson(altered((json) => Object.assign(json.added_tokens[0]!, { content: "<tool_call>", special: false })));
+    expect(JSON.parse(tool.toJson())).toMatchObject({ added_tokens: [{ content: "<tool_call>", special: false }, { special: true }, {}, {}, {}, {}] });
+    expect(tool.encode("<tool_call>", { specials: true })).toEqual(Uint32Array.of(BASE + 30 - 6));
+  });
 
   it("may write merges in one string, and list special tokens in any order", () => {
     const older = altered((json) => {
