@@ -83,6 +83,10 @@ test("a checkpoint answers a prompt, equally for an equal seed", async () => {
   expect(other.tokens).not.toEqual(one.tokens);
   // The recipe's canvas of 64 tokens, less the prompt: on another one the model would be out of its depth.
   expect(one.tokens.length).toBe((await generate("--canvas", "64")).tokens.length);
+  const cached = await generate("--cache", "dual", "--block", "8", "--threshold", "0.9", "--stop");
+  expect(cached.tokens.length).toBe(one.tokens.length);
+  const gap = await project.json<{ tokens: { step: number; confidence: number }[] }>("generate", checkpoint, "--prefix", "def double(x):\n    return ", "--suffix", "\n", "--gap", "5", "--steps", "3");
+  expect(gap.tokens.map(({ step }) => step >= 0 && step < 3)).toEqual(new Array(5).fill(true));
   expect(new Set(one.tokens.map(({ step }) => step))).toEqual(new Set([0, 1, 2, 3]));
 });
 

@@ -33,6 +33,11 @@ test.each([
   [["abort"], /required option '--reason <text>' not specified/],
   [["generate", "abcdef", "--prompt", "x", "--steps", "0"], /expected a whole number above 0/],
   [["generate", "abcdef", "--prompt", "x", "--temperature", "-1"], /expected a number, 0 or more/],
+  [["generate", "abcdef"], /^Usage: generate: expected --prompt, or --prefix and perhaps --suffix, found neither/],
+  [["generate", "abcdef", "--suffix", "x"], /^Usage: generate: expected --prompt/],
+  [["generate", "abcdef", "--prompt", "x", "--prefix", "y"], /'--prefix <text>' cannot be used with option '--prompt <text>'/],
+  [["generate", "abcdef", "--prompt", "x", "--factor", "1", "--threshold", "0.9"], /'--factor <f>' cannot be used with option '--threshold <p>'/],
+  [["generate", "abcdef", "--prompt", "x", "--cache", "all"], /Allowed choices are prefix, dual/],
   [["retry", "corpus", "--set", "steps=3"], /^Usage: --set steps=3: expected recipe\.KEY=VALUE/],
   [["run", "nope.yaml"], /^InvalidRecipe: nope\.yaml: expected a pipeline file, found none/],
 ])("a wrong command line gives exit code 2: %j", (args, message) => {

@@ -1,5 +1,6 @@
 export { globalArness, localArness, type LocalForm } from "./arness.ts";
 export { annealedAttentionBias, annealingRatio } from "./attention-annealing.ts";
+export { createBlockSampler, type CacheKind, type ModelBlockSampler } from "./block-sampler.ts";
 export {
   architectureSchema,
   fromHuggingFace,

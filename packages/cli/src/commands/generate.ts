@@ -2,19 +2,30 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadCheckpoint } from "@diffucoder/formats";
 import { findArtifact, StageError, type Store } from "@diffucoder/lineage";
-import { createSampler, decode, fromHuggingFace, type DecodeAlgorithm } from "@diffucoder/model";
-import { answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
+import { ALGORITHMS, createBlockSampler, createSampler, decode, fromHuggingFace, type CacheKind, type DecodeAlgorithm, type DecodeOptions, type ModelConfig } from "@diffucoder/model";
+import { END_OF_TURN, answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
 import { outputOption, print, type OutputFormat } from "../output.ts";
-import { projectStore } from "../project.ts";
+import { UsageError, projectStore } from "../project.ts";
 import { seedOption } from "./run.ts";
 
 interface Options {
-  readonly prompt: string;
+  readonly prompt?: string;
+  readonly prefix?: string;
+  readonly suffix?: string;
+  readonly gap: number;
   readonly steps?: number;
   readonly canvas?: number;
   readonly temperature: number;
-  readonly algorithm: DecodeAlgorithm;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly algorithm?: DecodeAlgorithm;
+  readonly positionTemperature?: number;
+  readonly block?: number;
+  readonly cache?: CacheKind;
+  readonly threshold?: number;
+  readonly factor?: number;
+  readonly stop?: true;
   readonly seed: number;
   readonly trace?: boolean;
   readonly output: OutputFormat;
@@ -22,49 +33,100 @@ interface Options {
 
 export function generateCommand(): Command {
   return new Command("generate")
-    .description("answer a prompt by diffusion decoding")
+    .description("answer a prompt, or fill a gap in a text, by diffusion decoding")
     .argument("<checkpoint>", "a name, or the first digits of a digest")
-    .requiredOption("--prompt <text>")
-    .option("--steps <n>", "denoising steps; one token a step unless given", positive)
+    .option("--prompt <text>", "an instruction to answer")
+    .addOption(new Option("--prefix <text>", "text before a gap to fill, as it stands").conflicts(["prompt", "canvas"]))
+    .addOption(new Option("--suffix <text>", "text behind the gap").conflicts(["prompt", "canvas"]))
+    .option("--gap <tokens>", "tokens of the gap", positive, 32)
+    .option("--steps <n>", "denoising steps, at most; one token a step unless given", positive)
     .option("--canvas <tokens>", "tokens of prompt and answer together; as the checkpoint was last trained on unless given", positive)
     .option("--temperature <t>", "0 takes the likeliest tokens", notNegative, 0)
-    .addOption(new Option("--algorithm <name>", "which positions are fixed first").choices(["origin", "maskgit_plus", "topk_margin", "entropy"]).default("entropy"))
+    .option("--top-p <p>", "draw from the likeliest tokens with this much probability", notNegative)
+    .option("--top-k <k>", "draw from so many likeliest tokens", positive)
+    .addOption(new Option("--algorithm <name>", "which positions are fixed first; entropy, with --threshold or --factor maskgit_plus, unless given").choices(ALGORITHMS))
+    .option("--position-temperature <t>", "draw positions rather than take the surest", notNegative)
+    .option("--block <tokens>", "decode in blocks, from left to right", positive)
+    .addOption(new Option("--cache <kind>", `evaluate the block alone (dual) or with what is behind it (prefix) in most steps; blocks of ${BLOCK} unless given`).choices(["prefix", "dual"]))
+    .option("--threshold <p>", "fix all tokens above this confidence at once", notNegative)
+    .addOption(new Option("--factor <f>", "fix as many tokens at once as are sure together").argParser(notNegative).conflicts("threshold"))
+    .option("--stop", "be done when the answer's end is fixed and all before it")
     .option("--seed <n>", "of the sampling", seedOption, 1)
-    .option("--trace", "print the answer with what each step fixed")
+    .option("--trace", "print the answer with what each step fixed, and how sure the model was")
     .addOption(outputOption())
     .action(async (checkpoint: string, options: Options) => print(options.output, await generate(checkpoint, options), (answer) => (options.trace === true ? renderTrace(answer) : (answer.program ?? answer.text))));
 }
+
+const BLOCK = 32;
 
 interface Answer {
   readonly text: string;
   /** What the answer's one fenced block holds; null when it has another form. */
   readonly program: string | null;
-  /** Tokens behind the prompt, as text, and the step (0-based) that fixed each. */
-  readonly tokens: readonly { readonly text: string; readonly step: number }[];
+  /** Tokens of the answer, as text, and the step (0-based) that fixed each with what confidence; null for what is behind a stop. */
+  readonly tokens: readonly { readonly text: string; readonly step: number | null; readonly confidence: number | null }[];
 }
 
-async function generate(name: string, { prompt, steps, canvas, temperature, algorithm, seed }: Options): Promise<Answer> {
+async function generate(name: string, options: Options): Promise<Answer> {
+  if (options.prompt === undefined && options.prefix === undefined) throw new UsageError("generate: expected --prompt, or --prefix and perhaps --suffix, found neither");
   const store = await projectStore();
   const ref = await findArtifact(store, name);
   if (ref.kind !== "checkpoint") throw new StageError({ code: "NotACheckpoint", message: `${name}: expected a checkpoint, found a ${ref.kind} artifact`, retryable: false });
   const { config, parameters, tokenizerJson } = await loadCheckpoint((path) => store.artifacts.file(ref, path));
   const model = fromHuggingFace(config);
   const tokenizer = Tokenizer.fromJson(tokenizerJson);
-  const encoded = tokenizer.encode(renderPrompt({ instruction: prompt }), { specials: true });
-  const canvasLength = canvas ?? (await trainedCanvas(store, ref.digest)) ?? model.maxPositions;
-  const windowLength = Math.max(1, canvasLength - encoded.length); // a prompt that leaves no room is the decoder's to refuse
-  const sampler = await createSampler(model, { batchSize: 1, canvasLength, windowLength, dtype: "fp32" });
+  const { prompt, suffix, canvasLength } = await layOut(options, tokenizer, async () => (await trainedCanvas(store, ref.digest)) ?? model.maxPositions);
+  const windowLength = Math.max(1, canvasLength - prompt.length); // a prompt that leaves no room is the decoder's to refuse
+  const decoding = decodeOptions(options, { model, endId: tokenizer.id(END_OF_TURN), answerLength: windowLength - suffix.length });
+  const sampler = await openSampler(model, options, { canvasLength, windowLength });
   try {
     sampler.setParameters(parameters);
-    const decoding = { prompts: [encoded], maskId: model.maskId, steps: steps ?? windowLength, algorithm, temperature };
-    const [decoded] = decode(sampler, { ...decoding, streamOf: () => ({ seed, stage: "generate", purpose: "sampling" }) });
-    const { tokens, promptLength, trace } = decoded!;
-    const text = answerText(tokens, promptLength, tokenizer, [model.padId, model.maskId]);
-    const fixed = [...tokens.subarray(promptLength)].map((id, offset) => ({ text: tokenizer.decode([id]), step: trace[offset]! }));
+    const [decoded] = decode(sampler, { ...decoding, prompts: [prompt], suffixes: [suffix] });
+    const { tokens, promptLength, trace, confidence } = decoded!;
+    const end = promptLength + trace.length;
+    const text = answerText(tokens.subarray(0, end), promptLength, tokenizer, [model.padId, model.maskId]);
+    const fixed = [...tokens.subarray(promptLength, end)].map((id, offset) => {
+      const [step, sure] = trace[offset] === -1 ? [null, null] : [trace[offset]!, confidence[offset]!];
+      return { text: tokenizer.decode([id]), step, confidence: sure };
+    });
     return { text, program: extractProgram(text) ?? null, tokens: fixed };
   } finally {
     sampler.dispose();
   }
+}
+
+/** What stands before and behind the answer, and how long the canvas is. */
+async function layOut(options: Options, tokenizer: Tokenizer, usualCanvas: () => Promise<number>) {
+  if (options.prompt !== undefined) {
+    const prompt = tokenizer.encode(renderPrompt({ instruction: options.prompt }), { specials: true });
+    return { prompt, suffix: new Uint32Array(), canvasLength: options.canvas ?? (await usualCanvas()) };
+  }
+  const [prompt, suffix] = [options.prefix ?? "", options.suffix ?? ""].map((text) => tokenizer.encode(text)) as [Uint32Array, Uint32Array];
+  return { prompt, suffix, canvasLength: prompt.length + options.gap + suffix.length };
+}
+
+function decodeOptions(options: Options, { model, endId, answerLength }: { readonly model: ModelConfig; readonly endId: number; readonly answerLength: number }): Omit<DecodeOptions, "prompts"> {
+  const { temperature, topP, topK, positionTemperature, block, threshold, factor, seed } = options;
+  const commit = threshold !== undefined ? ({ rule: "threshold", threshold } as const) : factor !== undefined ? ({ rule: "factor", factor } as const) : undefined;
+  return {
+    maskId: model.maskId,
+    steps: options.steps ?? Math.max(1, answerLength),
+    algorithm: options.algorithm ?? (commit === undefined ? "entropy" : "maskgit_plus"),
+    temperature,
+    ...(topP === undefined ? {} : { topP }),
+    ...(topK === undefined ? {} : { topK }),
+    ...(positionTemperature === undefined ? {} : { positionTemperature }),
+    ...(block === undefined || options.cache !== undefined ? {} : { blockLength: block }),
+    ...(commit === undefined ? {} : { commit }),
+    ...(options.stop === undefined ? {} : { stop: { endId, fillId: model.padId } }),
+    streamOf: () => ({ seed, stage: "generate", purpose: "sampling" }),
+  };
+}
+
+function openSampler(model: ModelConfig, { cache, block = BLOCK }: Options, lengths: { readonly canvasLength: number; readonly windowLength: number }) {
+  const shape = { ...lengths, batchSize: 1, dtype: "fp32" } as const;
+  if (cache === undefined) return createSampler(model, shape);
+  return createBlockSampler(model, { ...shape, cache, blockLength: Math.min(block, lengths.windowLength) });
 }
 
 /** Length of the canvases that the stage which made a checkpoint worked on: on others the model is out of its depth. */
@@ -74,9 +136,9 @@ async function trainedCanvas({ records }: Store, digest: string): Promise<number
   return canvasLength;
 }
 
-/** The answer token by token, each with the step that fixed it. */
+/** The answer token by token, each with the step that fixed it and the confidence it had. */
 function renderTrace({ tokens }: Answer): string {
-  return tokens.map(({ text, step }) => `${String(step).padStart(4)}  ${JSON.stringify(text)}`).join("\n");
+  return tokens.map(({ text, step, confidence }) => `${String(step ?? "-").padStart(4)}  ${(confidence?.toFixed(3) ?? "-").padStart(7)}  ${JSON.stringify(text)}`).join("\n");
 }
 
 function positive(text: string): number {
