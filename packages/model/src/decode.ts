@@ -4,7 +4,7 @@ import { checkOptions, type DecodeOptions } from "./decode-options.ts";
 import { ModelError } from "./errors.ts";
 import { OpenCanvas, type DecodedCanvas } from "./open-canvas.ts";
 import { chooseAtRandom, chooseInParallel, chooseMostConfident, type FixedPosition, type OpenPosition } from "./position-choice.ts";
-import { isBlockSampler, readWindow, type BlockSampler, type Reading, type Sampler } from "./sampler.ts";
+import { isBlockSampler, readCanvases, type BlockSampler, type Reading, type Sampler } from "./sampler.ts";
 import { confidenceOf, drawIndex, filteredProbs, indexOfLargest } from "./token-distribution.ts";
 import { noiseTimes, transferShare } from "./transfer-schedule.ts";
 
@@ -85,7 +85,10 @@ function readerOf(sampler: Sampler | BlockSampler, options: DecodeOptions, block
   let isOpened = false;
   return () => {
     for (const { canvas, row } of blocks) tokens.set(canvas.tokens, row * sampler.canvasLength);
-    if (!isBlockSampler(sampler)) return readWindow(sampler, tokens, request);
+    if (!isBlockSampler(sampler)) {
+      const positions = blocks.flatMap(({ canvas, row, start, end }) => canvas.openPositions(start, end).map((position) => row * sampler.canvasLength + position));
+      return readCanvases(sampler, tokens, Int32Array.from(positions), request);
+    }
     if (isOpened) return sampler.readBlocks(tokens, request);
     isOpened = true;
     return sampler.openBlocks(tokens, blocks, request);

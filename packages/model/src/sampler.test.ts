@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { plainForward } from "../test/plain-forward.ts";
 import { tinyConfig, vividParameters } from "../test/tiny-model.ts";
 import { decode } from "./decode.ts";
+import type { DecodedCanvas } from "./open-canvas.ts";
 import { createSampler } from "./sampler.ts";
 import { ALGORITHMS, filteredProbs } from "./token-distribution.ts";
 
@@ -13,6 +14,7 @@ beforeAll(async () => {
 
 const LENGTH = 8;
 const config = tinyConfig();
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 describe("sampler", () => {
   it("gives the logits that describe the last positions", async () => {
@@ -45,20 +47,30 @@ describe("sampler", () => {
     }
   });
 
-  it("knows how far to doubt, and decodes to the bit as without", async () => {
+  it("reads positions by themselves, knows how far to doubt, and decodes as without", async () => {
     const parameters = vividParameters(config);
     const sampler = await createSampler(config, { batchSize: 3, canvasLength: LENGTH, windowLength: LENGTH - 1, dtype: "fp32" });
     sampler.setParameters(parameters);
-    const tokens = new Int32Array(3 * LENGTH).fill(2);
-    const { logits, doubts } = sampler.doubtedLogitsOf!(tokens, { doubt: "missingProbability", temperature: 2 });
-    expect(logits).toEqual(sampler.logitsOf(tokens));
-    doubts.forEach((doubt, row) => expect(1 - doubt).toBeCloseTo(Math.max(...filteredProbs(logits.subarray(row * 11, (row + 1) * 11), { temperature: 2 })), 5));
+    const tokens = Int32Array.from({ length: 3 * LENGTH }, (_, i) => i % 9);
+    const whole = sampler.logitsOf(tokens);
+    const rowOf = (canvas: number, position: number) => whole.subarray((canvas * 7 + position - 1) * 11, (canvas * 7 + position) * 11);
+    // More and fewer than a quarter of the window's 21 positions, and all of them but one.
+    for (const places of [[[2, 7], [0, 1], [1, 4]], [[1, 1], [1, 2], [1, 3], [0, 7], [0, 5], [2, 2]], range(20).map((i) => [Math.floor(i / 7), 1 + (i % 7)])] as [number, number][][]) {
+      const positions = Int32Array.from(places, ([canvas, position]) => canvas * LENGTH + position);
+      const { logits, doubts } = sampler.readPositions!(tokens, positions, { doubt: "missingProbability", temperature: 2 });
+      places.forEach(([canvas, position], row) => {
+        rowOf(canvas, position).forEach((logit, id) => expect(logits[row * 11 + id]).toBeCloseTo(logit, 4));
+        expect(1 - doubts![row]!).toBeCloseTo(Math.max(...filteredProbs(rowOf(canvas, position), { temperature: 2 })), 5);
+      });
+      expect(sampler.readPositions!(tokens, positions, { doubt: undefined, temperature: 1 }).doubts).toBeUndefined();
+    }
     const { batchSize, canvasLength, windowLength, vocabSize, logitsOf } = sampler;
     const exact = { batchSize, canvasLength, windowLength, vocabSize, logitsOf };
     for (const algorithm of ALGORITHMS) {
       for (const temperature of [0, 0.8]) {
         const decoding = { prompts: [[1], [2, 3], [0], [5, 5]], maskId: config.maskId, steps: 4, algorithm, temperature, streamOf: (sample: number) => ({ seed: 1, stage: "t", sample, purpose: "d" }) };
-        expect(decode(sampler, decoding)).toEqual(decode(exact, decoding));
+        const choicesOf = (canvases: readonly DecodedCanvas[]) => canvases.map(({ tokens: chosen, trace, order }) => ({ chosen, trace, order }));
+        expect(choicesOf(decode(sampler, decoding))).toEqual(choicesOf(decode(exact, decoding)));
       }
     }
     sampler.dispose();

@@ -1,7 +1,7 @@
 // Axes: B batch, T canvas, W window, V vocabulary.
-import { createProgram, type Feed, type Program } from "@diffucoder/engine";
+import { createProgram, type Feed, type GraphSpec, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { confidenceDoubts, type DoubtName } from "./confidence-doubt.ts";
 import type { ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
@@ -17,20 +17,21 @@ export interface Sampler {
   readonly vocabSize: number;
   /** @param tokens [B * T] @returns [B, W, V], row w describing the token at position T - W + w */
   logitsOf(tokens: Int32Array): Float32Array;
-  /** `logitsOf` with a doubt of each row's confidence; `decode` does without where there is none. */
-  doubtedLogitsOf?(tokens: Int32Array, request: DoubtRequest): DoubtedLogits;
+  /** Reads only the positions that are asked for; `decode` does with `logitsOf` where there is none. */
+  readPositions?(tokens: Int32Array, positions: Int32Array, request: ReadingRequest): PositionReading;
 }
 
-export interface DoubtRequest {
-  readonly doubt: DoubtName;
+/** What is asked of a reading; no doubt where none can stand for the confidence. */
+export interface ReadingRequest {
+  readonly doubt: DoubtName | undefined;
   /** What logits are divided by. */
   readonly temperature: number;
 }
 
-export interface DoubtedLogits {
-  readonly logits: Float32Array;
+export interface PositionReading {
+  readonly logits: Float32Array; // [rows, V]
   /** One for each row of logits; see `confidenceBounds`. */
-  readonly doubts: Float32Array;
+  readonly doubts: Float32Array | undefined; // [rows]
 }
 
 export interface ModelSampler extends Sampler {
@@ -39,17 +40,9 @@ export interface ModelSampler extends Sampler {
 }
 
 /** What the model says of a batch of canvases. */
-export interface Reading {
-  readonly logits: Float32Array; // [rows, V]
-  readonly doubts: Float32Array | undefined; // [rows]
+export interface Reading extends PositionReading {
   /** Row that describes a position. */
   rowOf(canvas: number, position: number): number;
-}
-
-/** What is asked of a reading; no doubt where none can stand for the confidence. */
-export interface ReadingRequest {
-  readonly doubt: DoubtName | undefined;
-  readonly temperature: number;
 }
 
 /** The model as `decode` sees it when only a block of each canvas is evaluated in most steps. */
@@ -74,12 +67,19 @@ export interface BlockRange {
 
 export const isBlockSampler = (sampler: object): sampler is BlockSampler => "openBlocks" in sampler;
 
-/** Evaluates the model over whole canvases. */
-export function readWindow(sampler: Sampler, tokens: Int32Array, { doubt, temperature }: ReadingRequest): Reading {
-  const windowStart = sampler.canvasLength - sampler.windowLength;
-  const rowOf = (canvas: number, position: number) => canvas * sampler.windowLength + position - windowStart;
-  const doubted = doubt === undefined ? undefined : sampler.doubtedLogitsOf?.(tokens, { doubt, temperature });
-  return { logits: doubted?.logits ?? sampler.logitsOf(tokens), doubts: doubted?.doubts, rowOf };
+/**
+ * Evaluates the model over whole canvases.
+ *
+ * @param positions those to be read, canvas * T + position
+ */
+export function readCanvases(sampler: Sampler, tokens: Int32Array, positions: Int32Array, request: ReadingRequest): Reading {
+  const { canvasLength, windowLength } = sampler;
+  if (sampler.readPositions === undefined) {
+    const windowStart = canvasLength - windowLength;
+    return { logits: sampler.logitsOf(tokens), doubts: undefined, rowOf: (canvas, position) => canvas * windowLength + position - windowStart };
+  }
+  const rows = new Map(Array.from(positions, (position, row) => [position, row]));
+  return { ...sampler.readPositions(tokens, positions, request), rowOf: (canvas, position) => rows.get(canvas * canvasLength + position)! };
 }
 
 /** Outputs of a sampling graph: logits, and doubts that only cost where they are fetched. */
@@ -111,33 +111,49 @@ export function checkWindow({ canvasLength, windowLength }: SamplerShape): void 
 export async function createSampler(config: ModelConfig, shape: SamplerShape): Promise<ModelSampler> {
   checkWindow(shape);
   const { batchSize, canvasLength, windowLength, dtype } = shape;
+  const all = windowPositions(shape);
+  const capacities = [...new Set([1, 0.75, 0.5, 0.25].map((share) => Math.ceil(share * all.length)))];
   const program: Program = await createProgram({
     variables: parameterShapes(config),
     dtype,
-    graphs: {
-      window: {
-        inputs: { tokens: { dtype: "int32", shape: [batchSize, canvasLength] }, temperature: { dtype: "float32", shape: [] } },
-        build: ({ tokens, temperature }, variables) => {
-          const rows = Int32Array.from({ length: batchSize * windowLength }, (_, i) =>
-            predictingRow(Math.floor(i / windowLength), canvasLength - windowLength + (i % windowLength), canvasLength),
-          );
-          return readingOutputs(forward(config, variables, tokens as tf.Tensor2D, { rows: tf.tensor1d(rows, "int32") }), temperature!);
-        },
-      },
-    },
+    graphs: Object.fromEntries(capacities.map((capacity) => [graphOf(capacity), readingGraph(config, shape, capacity)])),
   });
-  const read = (tokens: Int32Array, request: ReadingRequest) => runReading(program, "window", { tokens }, request);
+  const read = (tokens: Int32Array, positions: Int32Array, request: ReadingRequest) => {
+    const capacity = capacities.findLast((count) => count >= positions.length)!;
+    const rows = new Int32Array(capacity);
+    positions.forEach((position, i) => (rows[i] = predictingRow(0, position, canvasLength)));
+    return runReading(program, graphOf(capacity), { tokens, rows }, request);
+  };
   return {
     batchSize,
     canvasLength,
     windowLength,
     vocabSize: config.vocabSize,
-    logitsOf: (tokens) => read(tokens, { doubt: undefined, temperature: 1 }).logits,
-    doubtedLogitsOf: (tokens, request) => read(tokens, request) as DoubtedLogits,
+    logitsOf: (tokens) => read(tokens, all, { doubt: undefined, temperature: 1 }).logits,
+    readPositions: read,
     setParameters: (parameters) => {
       checkParameters(config, parameters);
       program.writeVariables(parameters);
     },
     dispose: () => program.dispose(),
+  };
+}
+
+const graphOf = (capacity: number): string => `rows-${capacity}`;
+
+/** Positions of each canvas' window, canvas * T + position. */
+function windowPositions({ batchSize, canvasLength, windowLength }: SamplerShape): Int32Array {
+  return Int32Array.from({ length: batchSize * windowLength }, (_, i) => Math.floor(i / windowLength) * canvasLength + canvasLength - windowLength + (i % windowLength));
+}
+
+/** Evaluates whole canvases; only `capacity` rows of them reach the head. */
+function readingGraph(config: ModelConfig, { batchSize, canvasLength }: SamplerShape, capacity: number): GraphSpec {
+  return {
+    inputs: {
+      tokens: { dtype: "int32", shape: [batchSize, canvasLength] },
+      rows: { dtype: "int32", shape: [capacity] },
+      temperature: { dtype: "float32", shape: [] },
+    },
+    build: ({ tokens, rows, temperature }, variables) => readingOutputs(forward(config, variables, tokens as tf.Tensor2D, { rows: rows as tf.Tensor1D }), temperature!),
   };
 }
