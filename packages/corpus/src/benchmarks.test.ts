@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 const LINE = `${JSON.stringify({ task_id: "T/0", prompt: "def g():\n", entry_point: "g", canonical_solution: "    return 1\n", test: "def check(c): pass\n" })}\n`;
-const ITEMS = [{ id: "T/0", text: "def g():\n    return 1\n", entryPoint: "g" }];
+const ITEMS = [{ id: "T/0", text: "def g():\n\n    return 1\n", entryPoint: "g" }];
 const KEYS = { id: "task_id", fields: ["prompt", "canonical_solution"] };
 
 async function cardOf(origin: ReturnType<typeof tinyCard>["origin"]) {
@@ -82,8 +82,8 @@ test("benchmarks of other shapes are read by the keys that the recipe names: lis
   await writeTree(directory, { "b.json": whole, "b.jsonl": lines });
   const read = (path: string, content: string) => readBenchmark({ kind: "file", path, sha256: sha256(content), id: "task_id", fields: ["text", "code", "test_list"] }, directory);
   const expected = [
-    { id: "7", entryPoint: "add", text: "Write a function to add.def add(a, b):\n  return a + bassert add(1, 2) == 3\nassert add(0, 0) == 0" },
-    { id: "8", text: "Nothing is defined.x = 1" },
+    { id: "7", entryPoint: "add", text: "Write a function to add.\ndef add(a, b):\n  return a + b\nassert add(1, 2) == 3\nassert add(0, 0) == 0" },
+    { id: "8", text: "Nothing is defined.\nx = 1\n" },
   ];
   expect(await read("b.json", whole)).toEqual(expected);
   expect(await read("b.jsonl", lines)).toEqual(expected);

@@ -23,7 +23,7 @@ export async function readBenchmark(benchmark: Benchmark, baseDirectory: string)
       throw corrupt(`expected a text ${key}, found ${typeof value}`);
     };
     if (record[id] === undefined) throw corrupt(`expected a key ${id}, found ${Object.keys(record).join(", ")}`);
-    const text = fields.map(textOf).join("");
+    const text = fields.map(textOf).join("\n");
     const { entry_point: given } = record;
     const entryPoint = typeof given === "string" ? given : /\bdef\s+(\w+)\s*\(/.exec(text)?.[1];
     return { id: String(record[id]), text, ...(entryPoint === undefined ? {} : { entryPoint }) };

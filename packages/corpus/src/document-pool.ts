@@ -64,7 +64,6 @@ export class DocumentPool {
   readonly #breathe: Breathe;
   readonly #spill: number;
   readonly #table: TableWriter;
-  readonly #digest = createHash("sha256");
   #spilledBytes = 0;
   #files = 0;
 
@@ -145,7 +144,7 @@ export class DocumentPool {
 
   /** Covers all that inner stages see: documents in their order with what stands for each, and licence files. */
   get digest(): string {
-    const hash = this.#digest.copy();
+    const hash = createHash("sha256");
     for (const { document } of this.#byId.values()) hash.update(`${JSON.stringify(document)}\n`);
     for (const file of this.licenseFiles) hash.update(`${JSON.stringify(file)}\n`);
     return hash.digest("hex");

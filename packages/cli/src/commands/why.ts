@@ -73,7 +73,7 @@ const describeFile = ({ source, path, repository, commit }: CorpusFile): string 
 
 function describeRule({ stage, reason, rule, value, least, most, of }: FiredRule): string {
   const name = rule === undefined ? reason : `${reason} ${rule}`;
-  return [`${stage}: ${name}`, ...(value === undefined ? [] : [`value ${figure(value)}, ${describeBounds(least, most)}`]), ...(of === undefined ? [] : [`by ${of}`])].join(", ");
+  return [`${stage}: ${name}`, ...(value === undefined ? [] : [`value ${figure(value)}, ${describeBounds(least, most)}`]), ...(of === undefined ? [] : [reason === "near-duplicate" ? `in favour of ${of}` : of])].join(", ");
 }
 
 const describeMargin = ({ signal, value, least, most }: Margin): string => `${signal}  ${figure(value)}, ${describeBounds(least, most)}`;
