@@ -26,3 +26,8 @@ function readSetting(file: string): string | undefined {
     return undefined; // this kernel does not have it
   }
 }
+
+/** False in a user namespace in which root is the only user; it is some unprivileged user outside then. */
+export function hasManyUsers(map = readSetting("/proc/self/uid_map")): boolean {
+  return map === undefined || map.trim().split("\n").some((line) => Number(line.trim().split(/\s+/)[2]) > 1);
+}

@@ -6,7 +6,7 @@ import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { ChecksInvalid, SandboxFault, SandboxUnavailable } from "./errors.ts";
 import type { SandboxTools } from "./find-tools.ts";
-import { fixFor } from "./namespaces.ts";
+import { fixFor, hasManyUsers } from "./namespaces.ts";
 import type { SandboxJob, SandboxLimits, Verdict } from "./verdict.ts";
 
 const INSIDE = join(import.meta.dirname, "inside");
@@ -43,7 +43,7 @@ export class SandboxWorker {
         env: {}, // what is not there cannot leak
         cwd: "/",
         // As root, give up everything before bubblewrap starts; otherwise the user is unprivileged already.
-        ...(process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
+        ...(isRoot && hasManyUsers() ? { uid: NOBODY, gid: NOBODY } : {}),
       });
     } finally {
       sources.forEach((descriptor) => closeSync(descriptor));
@@ -100,6 +100,7 @@ export class SandboxWorker {
 }
 
 const NOBODY = 65534;
+const isRoot = process.getuid?.() === 0;
 const START_MS = 20_000;
 const GRACE_MS = 5_000;
 
@@ -108,6 +109,7 @@ function argumentsOf({ python }: SandboxTools): string[] {
   const systemFolders = ["/bin", "/lib", "/lib64"].filter((path) => existsSync(path)).flatMap((path) => ["--ro-bind", path, path]);
   return [
     "--unshare-all",
+    ...(isRoot && !hasManyUsers() ? ["--unshare-user", "--uid", String(NOBODY), "--gid", String(NOBODY)] : []),
     "--die-with-parent",
     "--new-session",
     ...["--cap-drop", "ALL"],

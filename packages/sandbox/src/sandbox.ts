@@ -1,10 +1,11 @@
+import { ChecksInvalid, SandboxFault } from "./errors.ts";
 import { findTools, versionOf, type SandboxTools } from "./find-tools.ts";
 import { SandboxWorker } from "./sandbox-worker.ts";
 import { DEFAULT_LIMITS, type SandboxJob, type SandboxLimits, type Verdict } from "./verdict.ts";
 
 /** Runs programs against checks: no network, no files, no privileges, bounded in time, memory, processes and output. */
 export interface Sandbox {
-  /** @throws SandboxFault when the sandbox failed, which says nothing about the program */
+  /** @throws SandboxFault when the sandbox failed, which says nothing about the program; ChecksInvalid when no program could pass */
   run(job: SandboxJob): Promise<Verdict>;
   close(): Promise<void>;
 }
@@ -36,6 +37,7 @@ class WorkerPool implements Sandbox {
   readonly #all: Set<SandboxWorker>;
   /** Workers that may still be started. */
   #vacancies: number;
+  #isClosed = false;
 
   constructor(tools: SandboxTools, workers: number, limits: SandboxLimits, first: SandboxWorker) {
     this.#tools = tools;
@@ -52,9 +54,8 @@ class WorkerPool implements Sandbox {
       this.#idle.push(worker);
       return verdict;
     } catch (error) {
-      this.#all.delete(worker);
-      this.#vacancies++;
-      await worker.close();
+      if (error instanceof ChecksInvalid) this.#idle.push(worker);
+      else await this.#discard(worker);
       throw error;
     } finally {
       this.#waiting.shift()?.();
@@ -62,20 +63,38 @@ class WorkerPool implements Sandbox {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#all].map((worker) => worker.close()));
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   async #take(): Promise<SandboxWorker> {
     for (;;) {
+      if (this.#isClosed) throw new SandboxFault("a sandbox that is closed");
       const idle = this.#idle.pop();
       if (idle !== undefined) return idle;
-      if (this.#vacancies > 0) {
-        this.#vacancies--;
-        const worker = await SandboxWorker.start(this.#tools);
-        this.#all.add(worker);
-        return worker;
-      }
+      if (this.#vacancies > 0) return this.#start();
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
+  }
+
+  async #start(): Promise<SandboxWorker> {
+    this.#vacancies--;
+    try {
+      const worker = await SandboxWorker.start(this.#tools);
+      this.#all.add(worker);
+      if (this.#isClosed) await worker.close();
+      return worker;
+    } catch (error) {
+      this.#vacancies++;
+      this.#waiting.shift()?.();
+      throw error;
+    }
+  }
+
+  async #discard(worker: SandboxWorker): Promise<void> {
+    this.#all.delete(worker);
+    this.#vacancies++;
+    await worker.close();
   }
 }

@@ -40,7 +40,7 @@ def start_zygote(body, descriptors):
         null = os.open("/dev/null", os.O_RDWR)
         for target in (0, 1, 2):
             os.dup2(null, target)  # neither reads jobs from Node nor answers it
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, reap)
         gc.collect()
         gc.freeze()  # a collection in a cell need not copy these pages
         try:
@@ -49,6 +49,15 @@ def start_zygote(body, descriptors):
             os._exit(0)
     theirs.close()
     return ours
+
+
+def reap(*_):
+    """Waits for supervisors that have ended, which also keeps the account of their processor time."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0] != 0:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def serve_orders(orders, body, count):
