@@ -66,7 +66,7 @@ describe("config.json", () => {
 
   it("may leave the mask to the tokenizer, and its rotation to the place where transformers 5 keeps it", () => {
     const { mask_token_id: _, rope_theta: __, ...published } = toHuggingFace(tinyConfig(), { layout: "qwen2" });
-    const config = { ...published, pad_token_id: null, rope_parameters: { rope_theta: 700, rope_type: "default" }, layer_types: ["full_attention"], rope_scaling: null };
+    const config = { ...published, pad_token_id: null, head_dim: null, rope_parameters: { rope_theta: 700, rope_type: "default" }, layer_types: ["full_attention"], rope_scaling: null };
     expect(fromHuggingFace(config, { maskId: 3, padId: 4 })).toEqual({ ...tinyConfig({ ropeTheta: 700 }), headDim: 4, maskId: 3, padId: 4 });
     expect(fromHuggingFace({ ...config, mask_token_id: 9 }, { maskId: 3, padId: 4 }).maskId).toBe(9);
     expect(() => fromHuggingFace(config, { maskId: 11, padId: 4 })).toThrow("expected more than mask_token_id 11, found 11");

@@ -88,7 +88,7 @@ const huggingFaceConfig = z
     num_hidden_layers: z.int().positive(),
     num_attention_heads: z.int().positive(),
     num_key_value_heads: z.int().positive(),
-    head_dim: z.int().positive().optional(),
+    head_dim: z.int().positive().nullish(),
     max_position_embeddings: z.int().positive(),
     rms_norm_eps: z.number(),
     initializer_range: z.number().default(0.02),

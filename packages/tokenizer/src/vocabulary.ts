@@ -63,8 +63,14 @@ export function vocabularyFrom(file: string, idOfName: ReadonlyMap<string, numbe
     if (names[id] !== undefined) throw corrupt(`expected one token of id ${id}, found ${names[id]} and ${name}`);
     names[id] = name;
   }
-  for (const [what, name] of [...CHARACTER_OF_ID.map((character) => ["byte", character]), ...merges.flatMap((parts) => [...parts.map((part) => ["merge part", part]), ["merge", parts.join("")]])] as [string, string][]) {
+  const requireName = (what: string, name: string) => {
     if (!idOfName.has(name)) throw corrupt(`expected ${what} ${name} in the vocabulary, found none`);
+  };
+  for (const character of CHARACTER_OF_ID) requireName("byte", character);
+  for (const [left, right] of merges) {
+    requireName("merge part", left);
+    requireName("merge part", right);
+    requireName("merge", left + right);
   }
   for (const { content, id } of added) {
     const found = names[id] ?? content;
