@@ -116,14 +116,13 @@ def wait_for_end(pid, control, memory_bytes):
 
 
 def resident_bytes():
-    """Of all processes of the cell together, which no resource limit counts. /proc is the cell's own here."""
+    """Of all processes of the cell together, which no resource limit counts; shared pages once for each. /proc is the cell's own here."""
     pages = 0
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open("/proc/%s/statm" % name) as file:
-                    resident, shared = file.read().split()[1:3]
-                    pages += int(resident) - (int(shared) if name != "1" else 0)
+                    pages += int(file.read().split()[1])
             except OSError:
                 pass  # ended since it was listed
     return pages * PAGE
