@@ -89,6 +89,14 @@ test("benchmarks of other shapes are read by the keys that the recipe names: lis
   expect(await read("b.jsonl", lines)).toEqual(expected);
 });
 
+test("JSON as Python writes it is read, whatever a text says of infinities", async () => {
+  const directory = await temporaryDirectory();
+  const line = LINE.replace('"T/0"', '"T/0", "inputs": [-Infinity, Infinity, NaN, [1]], "note": "a \\\\\\" -Infinity"').replace("return 1", "return NaN, -Infinity");
+  await writeTree(directory, { "b.jsonl": line });
+  const [item] = await readBenchmark({ ...KEYS, kind: "file", path: "b.jsonl", sha256: sha256(line) }, directory);
+  expect(item!.text).toContain("return NaN, -Infinity");
+});
+
 test.each([
   ["a broken line", `${LINE}{"task_id":`, "after row 1: expected JSON, found "],
   ["a line without the name", `${LINE}{"prompt": "x"}`, "after row 1: expected a key task_id, found prompt"],

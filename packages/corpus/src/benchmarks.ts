@@ -34,16 +34,19 @@ function parseRecords(content: Uint8Array, name: string): Record<string, unknown
   let row = 0;
   try {
     const text = (name.endsWith(".gz") ? gunzipSync(content) : Buffer.from(content)).toString();
-    if (text.trimStart().startsWith("[")) return JSON.parse(text) as Record<string, unknown>[];
+    if (text.trimStart().startsWith("[")) return parseJson(text) as Record<string, unknown>[];
     return text.split("\n").flatMap((line) => {
       if (line.trim() === "") return [];
       row++;
-      return [JSON.parse(line) as Record<string, unknown>];
+      return [parseJson(line) as Record<string, unknown>];
     });
   } catch (cause) {
     throw new SourceCorrupt({ card: "benchmark", file: name, row: Math.max(0, row - 1), problem: `expected JSON, found ${(cause as Error).message}`, cause });
   }
 }
+
+/** JSON as Python writes it too: numbers that are none become nulls. */
+const parseJson = (text: string): unknown => JSON.parse(text.replaceAll(/"(?:[^"\\]|\\.)*"|-?(?:Infinity|NaN)\b/g, (token) => (token.startsWith('"') ? token : "null")));
 
 async function contentOf(benchmark: Benchmark, baseDirectory: string): Promise<Uint8Array> {
   if (benchmark.kind === "file") {
