@@ -21,8 +21,11 @@ const SETS = [
   { name: "mbpp+", dataset: "mbpp", file: join(DATA, "evalplus/MbppPlus.jsonl.gz"), every: 3, always: [2, 7, 111, 140, 164, 232, 249, 295, 404, 558, 579, 581, 737, 769, 787, 794], override: "MBPP_OVERRIDE_PATH" },
 ] as const;
 
-/** Differences that are known, with their reasons. */
-const EXPLAINED: Readonly<Record<string, string>> = {};
+/** Tasks on which the sides are known to differ, with the reasons. */
+const EXPLAINED: Readonly<Record<string, string>> = {
+  "HumanEval/32": "evalplus 0.3.1 passes nobody: its loop leaves the special case without counting the input, and a count that falls short is a failure",
+  "Mbpp/793": "has no plus inputs: evalplus lets pass by them whatever loads, we judge by the base inputs again; as both sides count them only together, the score is the same",
+};
 
 interface EvalPlusResult {
   readonly solution: string;
@@ -69,7 +72,7 @@ describe.skipIf(SETS.some(({ file }) => !existsSync(file)))("evalplus", () => {
     console.log(`${name}: ${verdicts} programs of ${benchmark.tasks.length} tasks, ${passing} pass; ${2 * verdicts - differences.length} of ${2 * verdicts} verdicts agree${differences.map((difference) => `\n  ${difference}`).join("")}`);
     expect(passing).toBeGreaterThan(verdicts / 3);
     expect(passing).toBeLessThan((9 * verdicts) / 10);
-    expect(differences.filter((difference) => EXPLAINED[difference.split(":")[0]!] === undefined)).toEqual([]);
+    expect(differences.filter((difference) => EXPLAINED[difference.split(" ")[0]!] === undefined)).toEqual([]);
   }, LIMIT_MS);
 
   it("was asked about at least 400 programs", () => expect(compared).toBeGreaterThanOrEqual(400));

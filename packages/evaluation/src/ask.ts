@@ -1,6 +1,6 @@
 import { createSampler, type ModelSampler } from "@diffucoder/model";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { decodeAnswers } from "./answer.ts";
+import { decodeAnswers, type DecodedAnswer } from "./answer.ts";
 import type { EvaluatedCheckpoint } from "./checkpoint-history.ts";
 import { PromptTooLong } from "./errors.ts";
 import type { FinishedSamples } from "./finished-samples.ts";
@@ -31,59 +31,80 @@ export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: Quest
   const tokenizer = Tokenizer.fromJson(checkpoint.tokenizerJson);
   const { canvasLength, batchSize, topP, ...decoding } = set.decoding;
   const { fitting, tooLong } = fitToCanvas(set, (text) => tokenizer.encode(text, { specials: true }));
-  const lines: SampleLine[] = [];
+  const originOf = ({ temperature, sample }: Pass): Origin => ({ checkpoint: role, benchmark: set.name, temperature, sample, seed });
+  const passes = passesOf(set);
+  const lines = passes.flatMap((pass) => tooLong.map((item) => unanswered(originOf(pass), item, canvasLength)));
   let sampler: ModelSampler | undefined;
-  const openSampler = async (): Promise<ModelSampler> => {
-    const windowLength = canvasLength - Math.min(...fitting.map(({ prompt }) => prompt.length));
-    const opened = await createSampler(model, { batchSize, canvasLength, windowLength, dtype });
-    opened.setParameters(checkpoint.parameters);
-    return opened;
-  };
   try {
-    for (const { temperature, samples } of set.samplings) {
-      for (let sample = 0; sample < samples; sample++) {
-        const origin = { checkpoint: role, benchmark: set.name, temperature, sample, seed };
-        lines.push(...tooLong.map(({ question, prompt }): SampleLine => unanswered(origin, question.taskId, prompt.length, canvasLength)));
-        for (let start = 0; start < fitting.length; start += batchSize) {
-          const key = JSON.stringify([role, set.name, temperature, sample, start]);
-          const known = finished.find(key);
-          if (known !== undefined) {
-            lines.push(...known);
-            continue;
-          }
-          await onPhase(`${set.name}, ${temperature === 0 ? "greedy" : `T = ${temperature}, sample ${sample + 1} of ${samples}`}: ${start} of ${fitting.length}`);
-          const batch = fitting.slice(start, start + batchSize);
-          sampler ??= await openSampler();
-          const streamOf = (index: number) => ({ seed, stage: "evaluation", step: sample, sample: start + index, purpose: `${set.name} ${temperature}` });
-          const answers = decodeAnswers(sampler, batch.map(({ prompt }) => prompt), { ...decoding, ...(temperature === 0 ? {} : { topP }), model, tokenizer, temperature, streamOf, onStep });
-          const asked = batch.map(({ question, prompt }, i) => ({ question, prompt, answer: answers[i]! }));
-          const verdicts = await judge(asked, async ({ question, answer }) => {
-            const verdict = await question.judge(answer.text);
-            onStep();
-            return verdict;
-          });
-          const found = asked.map(({ question, prompt, answer: { text, order, trace, confidences, liveLength } }, i): SampleLine => ({
-            ...origin,
-            task_id: question.taskId,
-            ...verdicts[i]!,
-            passed: verdicts[i]!.status === "passed",
-            completion: text,
-            solution: question.programOf(text) ?? null,
-            promptTokens: prompt.length,
-            answerTokens: liveLength,
-            order,
-            trace,
-            confidences,
-          }));
-          lines.push(...found);
-          await finished.add(key, found, saveEverySeconds);
-        }
+    for (const { pass, start } of batchesOf(passes, fitting.length, batchSize)) {
+      const { temperature, sample, samples } = pass;
+      const key = JSON.stringify([role, set.name, temperature, sample, start]);
+      const known = finished.find(key);
+      if (known !== undefined) {
+        lines.push(...known);
+        continue;
       }
+      await onPhase(`${set.name}, ${temperature === 0 ? "greedy" : `T = ${temperature}, sample ${sample + 1} of ${samples}`}: ${start} of ${fitting.length}`);
+      if (sampler === undefined) {
+        const windowLength = canvasLength - Math.min(...fitting.map(({ prompt }) => prompt.length));
+        sampler = await createSampler(model, { batchSize, canvasLength, windowLength, dtype });
+        sampler.setParameters(checkpoint.parameters);
+      }
+      const batch = fitting.slice(start, start + batchSize);
+      const streamOf = (index: number) => ({ seed, stage: "evaluation", step: sample, sample: start + index, purpose: `${set.name} ${temperature}` });
+      const filter = temperature === 0 ? {} : { topP };
+      const answers = decodeAnswers(sampler, batch.map(({ prompt }) => prompt), { ...decoding, ...filter, model, tokenizer, temperature, streamOf, onStep });
+      const found = await judged(originOf(pass), batch, answers, onStep);
+      lines.push(...found);
+      await finished.add(key, found, saveEverySeconds);
     }
   } finally {
     sampler?.dispose();
   }
   return lines;
+}
+
+/** One answer to every question at a temperature. */
+interface Pass {
+  readonly temperature: number;
+  readonly sample: number;
+  /** Samples of this temperature in all. */
+  readonly samples: number;
+}
+
+type Origin = Pick<SampleLine, "checkpoint" | "benchmark" | "temperature" | "sample" | "seed">;
+
+function passesOf({ samplings }: QuestionSet): Pass[] {
+  return samplings.flatMap(({ temperature, samples }) => Array.from({ length: samples }, (_, sample) => ({ temperature, sample, samples })));
+}
+
+function* batchesOf(passes: readonly Pass[], questions: number, batchSize: number): Generator<{ readonly pass: Pass; readonly start: number }> {
+  for (const pass of passes) {
+    for (let start = 0; start < questions; start += batchSize) yield { pass, start };
+  }
+}
+
+/** @throws UnscoredAnswers */
+async function judged(origin: Origin, batch: readonly EncodedQuestion[], answers: readonly DecodedAnswer[], onStep: () => void): Promise<SampleLine[]> {
+  const asked = batch.map((item, i) => ({ ...item, answer: answers[i]! }));
+  const verdicts = await judge(asked, async ({ question, answer }) => {
+    const verdict = await question.judge(answer.text);
+    onStep();
+    return verdict;
+  });
+  return asked.map(({ question, prompt, answer: { text, order, trace, confidences, liveLength } }, i) => ({
+    ...origin,
+    task_id: question.taskId,
+    ...verdicts[i]!,
+    passed: verdicts[i]!.status === "passed",
+    completion: text,
+    solution: question.programOf(text) ?? null,
+    promptTokens: prompt.length,
+    answerTokens: liveLength,
+    order,
+    trace,
+    confidences,
+  }));
 }
 
 /** @throws PromptTooLong for tasks whose prompts have to fit */
@@ -99,7 +120,8 @@ function fitToCanvas({ questions, decoding: { canvasLength }, mayExceedCanvas }:
 const LEAST_ROOM = 32;
 
 /** A prompt that leaves no room is an outcome of its own, and the task is not solved. */
-function unanswered(origin: Pick<SampleLine, "checkpoint" | "benchmark" | "temperature" | "sample" | "seed">, taskId: string, promptTokens: number, canvasLength: number): SampleLine {
-  const cause = `${promptTokens} tokens on a canvas of ${canvasLength}`;
-  return { ...origin, task_id: taskId, status: "prompt-too-long", cause, passed: false, completion: "", solution: null, promptTokens, answerTokens: 0, order: [], trace: [], confidences: [] };
+function unanswered(origin: Origin, { question, prompt }: EncodedQuestion, canvasLength: number): SampleLine {
+  const cause = `${prompt.length} tokens on a canvas of ${canvasLength}`;
+  const nothing = { completion: "", solution: null, answerTokens: 0, order: [], trace: [], confidences: [] };
+  return { ...origin, task_id: question.taskId, status: "prompt-too-long", cause, passed: false, promptTokens: prompt.length, ...nothing };
 }

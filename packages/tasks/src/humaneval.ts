@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { BenchmarkTask } from "./benchmark-task.ts";
 import { TasksError } from "./errors.ts";
-import { readJsonRows, type JsonRow } from "./json-rows.ts";
+import type { JsonRow } from "./json-rows.ts";
 
 const row = z.object({
   task_id: z.string(),
@@ -12,16 +12,10 @@ const row = z.object({
 });
 
 /**
- * Reads HumanEval: functions to complete.
+ * A task of HumanEval: a function to complete.
  *
  * @source Chen et al., arXiv:2107.03374
- * @throws TasksError `BenchmarkMissing`, or `BenchmarkCorrupt` naming file and line
  */
-export async function readHumanEval(path: string): Promise<BenchmarkTask[]> {
-  const rows = await readJsonRows(path, { missing: "BenchmarkMissing", corrupt: "BenchmarkCorrupt" });
-  return rows.map(humanEvalTask);
-}
-
 export function humanEvalTask(line: JsonRow): BenchmarkTask {
   const { task_id: id, prompt, entry_point: entryPoint, canonical_solution: body, test } = parseRow(row, line, "a HumanEval task");
   const solution = prompt + body;

@@ -5,7 +5,6 @@ export type { BenchmarkTask, PromptStyle, TestSuite } from "./benchmark-task.ts"
 export type { CodeTask } from "./code-task.ts";
 export { TasksError } from "./errors.ts";
 export { TASK_FAMILIES, generateTasks, type TaskFamily, type TaskSplit } from "./generated-tasks.ts";
-export { readHumanEval } from "./humaneval.ts";
 export { estimatePassAtK, passAtK, type PassAtK, type TaskCount } from "./pass-at-k.ts";
 export { writeEvalPlusFiles, type JudgedProgram } from "./evalplus-files.ts";
 export { END_OF_TURN, answerText, extractProgram, renderCompletion, renderPrompt } from "./prompt.ts";

@@ -199,6 +199,12 @@ describe("BigCodeBench", () => {
   });
 });
 
+test("tests that never call the program, or are no Python, give no verdict", async () => {
+  const row = { task_id: 1, text: "Do.", code: "def f(x): return x + 1", test_list: ["assert True"] };
+  expect(await judgeProgram(sandbox, await taskOf("mbpp", row), row.code)).toBeNull();
+  expect(await judgeProgram(sandbox, await taskOf("mbpp", { ...row, test_list: ["assert f(1) =="] }), row.code)).toBeNull();
+});
+
 describe("texts that are no programs", () => {
   test.each([
     ["half of a surrogate pair", 'x = "\ud800"', { status: "syntax", cause: "not UTF-8: half of a surrogate pair" }],

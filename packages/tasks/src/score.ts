@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { SandboxFault, type Sandbox, type SandboxJob, type Verdict } from "@diffucoder/sandbox";
+import { ChecksInvalid, SandboxFault, type Sandbox, type SandboxJob, type Verdict } from "@diffucoder/sandbox";
 import type { BenchmarkTask, TestSuite } from "./benchmark-task.ts";
 import type { CodeTask } from "./code-task.ts";
 import { evalPlusAssets } from "./evalplus.ts";
@@ -72,7 +72,7 @@ export interface Judgement extends SuiteVerdict {
 /**
  * Runs a program against every suite of a benchmark's task.
  *
- * @returns null where the sandbox itself failed, which says nothing about the program
+ * @returns null where the sandbox itself failed, or the tests are none, which says nothing about the program
  * @throws SandboxUnavailable
  */
 export async function judgeProgram(sandbox: Sandbox, task: BenchmarkTask, program: string): Promise<Judgement | null> {
@@ -131,12 +131,12 @@ export async function missingLibraries(sandbox: Sandbox, libraries: Iterable<str
   return new Set(names.filter((_, i) => verdicts[i]!.status !== "passed"));
 }
 
-/** @returns null for a fault of the sandbox */
+/** @returns null for a fault of the sandbox or of the tests, neither of which says anything about the program */
 async function run(sandbox: Sandbox, job: SandboxJob): Promise<Verdict | null> {
   try {
     return await sandbox.run(job);
   } catch (error) {
-    if (error instanceof SandboxFault) return null;
+    if (error instanceof SandboxFault || error instanceof ChecksInvalid) return null;
     throw error;
   }
 }
