@@ -22,9 +22,10 @@ constexpr int64_t kBlockRows = 64;
 
 struct Geometry {
   int64_t heads, kvHeads, length;
+  bool isRounded;
   int64_t batch = 0, width = 0, rowWidth = 0;
 
-  explicit Geometry(Attributes attributes) : heads(attributes.integer("heads")), kvHeads(attributes.integer("kv_heads")), length(attributes.integer("length")) {}
+  explicit Geometry(Attributes attributes) : heads(attributes.integer("heads")), kvHeads(attributes.integer("kv_heads")), length(attributes.integer("length")), isRounded(attributes.integer("rounded") == 1) {}
 
   Geometry of(const Shape& projected) const {
     Geometry geometry = *this;
@@ -53,15 +54,50 @@ struct Projections {
   const float* rows(int64_t canvas) const { return projected + canvas * geometry.length * geometry.rowWidth; }
 };
 
+enum Slot {
+  kKeys, kKeysAcross, kValues, kValuesAcross, kQueries, kScores, kSlopes, kMixed, kQuerySlopes, kKeySlopes, kValueSlopes, kOutputSlopes, kDeltas,
+  kPairedKeys, kPairedKeysAcross, kPairedValues, kPairedValuesAcross, kPairedQueries, kPairedOutputSlopes, kPairedLeft, kSlotCount
+};
+
 /** Room for one thread's matrices. */
-float* scratch(int slot, int64_t count) {
-  thread_local std::vector<float> rooms[16];
+float* scratch(Slot slot, int64_t count) {
+  thread_local std::vector<float> rooms[kSlotCount];
   std::vector<float>& room = rooms[slot];
   if (static_cast<int64_t>(room.size()) < count) room.resize(count);
   return room.data();
 }
 
-enum Slot { kKeys, kKeysAcross, kValues, kValuesAcross, kQueries, kScores, kSlopes, kMixed, kQuerySlopes, kKeySlopes, kValueSlopes, kOutputSlopes, kDeltas };
+/** Operands of matrix products as they are. */
+struct Exact {
+  static int64_t depth(int64_t columns) { return columns; }
+  /** [rows, depth] on the left. */
+  static Left left(const float* matrix, int64_t, int64_t, int64_t stride) { return {matrix, stride, 1}; }
+  /** [depth, rows] on the left, transposed. */
+  static Left leftAcross(const float* matrix, int64_t, int64_t, int64_t stride) { return {matrix, 1, stride}; }
+  /** [depth, columns] on the right. */
+  static const float* right(Slot, const float* matrix, int64_t, int64_t, int64_t) { return matrix; }
+};
+
+#ifdef __AVX512BF16__
+/** Operands rounded to bf16, as the bf16 pass rounds those of every matrix product. */
+struct Rounded {
+  static int64_t depth(int64_t columns) { return (columns + 1) / 2; }
+  static LeftPairs left(const float* matrix, int64_t rows, int64_t columns, int64_t stride) {
+    uint32_t* pairs = paired(kPairedLeft, rows * stride);
+    pairAlongRows(matrix, rows, columns, stride, pairs, stride);
+    return {pairs, stride, 1};
+  }
+  static LeftPairs leftAcross(const float* matrix, int64_t rows, int64_t columns, int64_t stride) {
+    return {right(kPairedLeft, matrix, rows, columns, stride), 1, stride};
+  }
+  static const uint32_t* right(Slot slot, const float* matrix, int64_t rows, int64_t columns, int64_t stride) {
+    uint32_t* pairs = paired(slot, depth(rows) * stride);
+    pairAlongColumns(matrix, rows, columns, stride, pairs, stride);
+    return pairs;
+  }
+  static uint32_t* paired(Slot slot, int64_t count) { return reinterpret_cast<uint32_t*>(scratch(slot, count)); }
+};
+#endif
 
 /** [T, D] of one head with its bias, turned by position and times `factor`; unused columns are 0. Su et al., arXiv:2104.09864, eq. 34. */
 void readRotated(const Projections& from, int64_t canvas, int64_t column, float factor, float* target) {
@@ -134,6 +170,16 @@ float largest(const float* values, int64_t count) {
   return largestOf(best);
 }
 
+/** Calls `body` with the kind of operands that the node asks for. */
+template <typename Body>
+void withOperands(Call& call, const Geometry& geometry, Body body) {
+  if (!geometry.isRounded) return body(Exact());
+#ifdef __AVX512BF16__
+  if (__builtin_cpu_supports("avx512bf16")) return body(Rounded());
+#endif
+  call.require(false, "attention: expected a CPU with AVX512_BF16 for operands in bf16, found none; use fp32");
+}
+
 struct Attention {
   Geometry shape;
   explicit Attention(Attributes attributes) : shape(attributes) {}
@@ -144,9 +190,12 @@ struct Attention {
     float* mixed = call.output(0, {g.batch * g.length, g.heads * g.width});
     float* logSum = call.output(1, {g.batch, g.heads, g.length});
     if (call.failed()) return;
-    parallelFor(g.batch * g.kvHeads, [&](int64_t piece) { attend(from, piece / g.kvHeads, piece % g.kvHeads, mixed, logSum); });
+    withOperands(call, g, [&](auto operands) {
+      parallelFor(g.batch * g.kvHeads, [&](int64_t piece) { attend<decltype(operands)>(from, piece / g.kvHeads, piece % g.kvHeads, mixed, logSum); });
+    });
   }
 
+  template <typename Operands>
   static void attend(const Projections& from, int64_t canvas, int64_t group, float* mixed, float* logSum) {
     const Geometry& g = from.geometry;
     const int64_t across = g.tokenStride(), along = g.channelStride();
@@ -155,11 +204,13 @@ struct Attention {
     readRotated(from, canvas, g.keyColumn(group), 1.0f, keys);
     transpose(g, keys, keysAcross);
     readValues(from, canvas, g.valueColumn(group), values);
+    const auto rightKeysAcross = Operands::right(kPairedKeysAcross, keysAcross, g.width, g.length, across), rightValues = Operands::right(kPairedValues, values, g.length, g.width, along);
+    const int64_t width = Operands::depth(g.width), length = Operands::depth(g.length);
     for (int64_t head = group * g.queriesPerKey(); head < (group + 1) * g.queriesPerKey(); head++) {
       readRotated(from, canvas, g.queryColumn(head), 1.0f / std::sqrt(static_cast<float>(g.width)), queries);
       for (int64_t start = 0; start < g.length; start += kBlockRows) {
         const int64_t rows = std::min(kBlockRows, g.length - start);
-        multiply<false>(rows, g.length, g.width, {queries + start * along, along, 1}, keysAcross, across, scores, across);
+        multiply<false>(rows, g.length, width, Operands::left(queries + start * along, rows, g.width, along), rightKeysAcross, across, scores, across);
         float total[kBlockRows];
         for (int64_t row = 0; row < rows; row++) {
           float* line = scores + row * across;
@@ -168,7 +219,7 @@ struct Attention {
           total[row] = exponentials(g, shift, line);
           logSum[(canvas * g.heads + head) * g.length + start + row] = shift + std::log(total[row]);
         }
-        multiply<false>(rows, g.width, g.length, {scores, across, 1}, values, along, sums, along);
+        multiply<false>(rows, g.width, length, Operands::left(scores, rows, g.length, across), rightValues, along, sums, along);
         for (int64_t row = 0; row < rows; row++) {
           float* target = mixed + ((canvas * g.length + start + row) * g.heads + head) * g.width;
           forEachRun(g.width, [&](int64_t i, auto get, auto put) { put(target + i, get(sums + row * along + i) / total[row]); });
@@ -189,13 +240,16 @@ struct AttentionGradient {
     float *dProjected = call.output(0, call.shape(0)), *dBias = call.output(1, {g.rowWidth});
     if (call.failed()) return;
     std::vector<float> biasShares(g.batch * g.rowWidth);
-    parallelFor(g.batch * g.kvHeads, [&](int64_t piece) {
-      const int64_t canvas = piece / g.kvHeads;
-      differentiate(from, canvas, piece % g.kvHeads, mixed, logSum, dMixed, dProjected, biasShares.data() + canvas * g.rowWidth);
+    withOperands(call, g, [&](auto operands) {
+      parallelFor(g.batch * g.kvHeads, [&](int64_t piece) {
+        const int64_t canvas = piece / g.kvHeads;
+        differentiate<decltype(operands)>(from, canvas, piece % g.kvHeads, mixed, logSum, dMixed, dProjected, biasShares.data() + canvas * g.rowWidth);
+      });
     });
     sumRows(biasShares.data(), g.batch, g.rowWidth, dBias);
   }
 
+  template <typename Operands>
   static void differentiate(const Projections& from, int64_t canvas, int64_t group, const float* mixed, const float* logSum, const float* dMixed, float* dProjected, float* dBias) {
     const Geometry& g = from.geometry;
     const int64_t across = g.tokenStride(), along = g.channelStride();
@@ -209,6 +263,9 @@ struct AttentionGradient {
     transpose(g, keys, keysAcross);
     readValues(from, canvas, g.valueColumn(group), values);
     transpose(g, values, valuesAcross);
+    const auto rightKeys = Operands::right(kPairedKeys, keys, g.length, g.width, along), rightKeysAcross = Operands::right(kPairedKeysAcross, keysAcross, g.width, g.length, across);
+    const auto rightValuesAcross = Operands::right(kPairedValuesAcross, valuesAcross, g.width, g.length, across);
+    const int64_t width = Operands::depth(g.width), length = Operands::depth(g.length);
     std::fill(dKeys, dKeys + g.length * along, 0.0f);
     std::fill(dValues, dValues + g.length * along, 0.0f);
     for (int64_t head = group * g.queriesPerKey(); head < (group + 1) * g.queriesPerKey(); head++) {
@@ -217,17 +274,19 @@ struct AttentionGradient {
       const float* logSums = logSum + (canvas * g.heads + head) * g.length;
       for (int64_t start = 0; start < g.length; start += kBlockRows) {
         const int64_t rows = std::min(kBlockRows, g.length - start);
-        multiply<false>(rows, g.length, g.width, {queries + start * along, along, 1}, keysAcross, across, scores, across);
-        multiply<false>(rows, g.length, g.width, {dOutput + start * along, along, 1}, valuesAcross, across, slopes, across);
+        const float *blockQueries = queries + start * along, *blockSlopes = dOutput + start * along;
+        multiply<false>(rows, g.length, width, Operands::left(blockQueries, rows, g.width, along), rightKeysAcross, across, scores, across);
+        multiply<false>(rows, g.length, width, Operands::left(blockSlopes, rows, g.width, along), rightValuesAcross, across, slopes, across);
         for (int64_t row = 0; row < rows; row++) {
           float *line = scores + row * across, *slope = slopes + row * across;
           addMask(from, start + row, line);
           exponentials(g, logSums[start + row], line);
           forEachRun(g.length, [&](int64_t i, auto get, auto put) { put(slope + i, get(line + i) * (get(slope + i) - deltas[start + row])); });
         }
-        multiply<true>(g.length, g.width, rows, {scores, 1, across}, dOutput + start * along, along, dValues, along);
-        multiply<true>(g.length, g.width, rows, {slopes, 1, across}, queries + start * along, along, dKeys, along);
-        multiply<false>(rows, g.width, g.length, {slopes, across, 1}, keys, along, dQueries + start * along, along);
+        const int64_t depth = Operands::depth(rows);
+        multiply<true>(g.length, g.width, depth, Operands::leftAcross(scores, rows, g.length, across), Operands::right(kPairedOutputSlopes, blockSlopes, rows, g.width, along), along, dValues, along);
+        multiply<true>(g.length, g.width, depth, Operands::leftAcross(slopes, rows, g.length, across), Operands::right(kPairedQueries, blockQueries, rows, g.width, along), along, dKeys, along);
+        multiply<false>(rows, g.width, length, Operands::left(slopes, rows, g.length, across), rightKeys, along, dQueries + start * along, along);
       }
       writeRotated(from, canvas, g.queryColumn(head), scale, dQueries, dProjected, dBias);
     }
@@ -284,7 +343,7 @@ struct AttentionGradient {
 }  // namespace
 
 void registerAttention() {
-  const std::initializer_list<const char*> geometry = {"heads: int", "kv_heads: int", "length: int"};
+  const std::initializer_list<const char*> geometry = {"heads: int", "kv_heads: int", "length: int", "rounded: int = 0"};
   registerKernel<Attention>({"DiffucoderAttention", {"projected: float", "bias: float", "cos: float", "sin: float", "mask: float"}, {"mixed: float", "log_sum: float"}, geometry});
   registerKernel<AttentionGradient>({"DiffucoderAttentionGradient",
                                      {"projected: float", "bias: float", "cos: float", "sin: float", "mask: float", "mixed: float", "log_sum: float", "d_mixed: float"},

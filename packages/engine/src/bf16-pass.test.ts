@@ -16,6 +16,7 @@ describe("bf16 pass", () => {
     graph.add("BatchMatMulV2", ["x", "split:1"], float, "b");
     graph.add("BatchMatMul", ["a", "b"], float, "c");
     graph.add("Mul", ["a", "x"], float, "d");
+    graph.add("DiffucoderAttention", ["d"], { heads: { i: 2 } }, "e");
     const rounded = roundMatrixProducts(graph);
     const bfloat16 = { T: { type: 14 } };
     const down = { SrcT: { type: 1 }, DstT: { type: 14 }, Truncate: { b: false } };
@@ -33,6 +34,7 @@ describe("bf16 pass", () => {
       { name: "c/product", op: "BatchMatMul", input: ["a/bfloat16", "b/bfloat16"], attr: bfloat16 },
       { name: "c", op: "Cast", input: ["c/product"], attr: up },
       { name: "d", op: "Mul", input: ["a", "x"], attr: float },
+      { name: "e", op: "DiffucoderAttention", input: ["d"], attr: { heads: { i: 2 }, rounded: { i: 1 } } },
     ]);
     expect(rounded.nodes.slice(0, 3)).toEqual(graph.nodes.slice(0, 3));
   });

@@ -17,6 +17,10 @@ export function roundMatrixProducts(graph: Graph): Graph {
     return name;
   };
   for (const node of graph.nodes) {
+    if (ROUNDING_KERNELS.includes(node.op)) {
+      rounded.add(node.op, node.input, { ...node.attr, rounded: { i: 1 } }, node.name);
+      continue;
+    }
     if (!isMatrixProduct(node)) {
       rounded.add(node.op, node.input, { ...node.attr }, node.name);
       continue;
@@ -27,6 +31,9 @@ export function roundMatrixProducts(graph: Graph): Graph {
   }
   return rounded;
 }
+
+/** Operations of this project that multiply matrices within, and round the operands there. */
+const ROUNDING_KERNELS: readonly string[] = ["DiffucoderAttention", "DiffucoderAttentionGradient"];
 
 function isMatrixProduct(node: Node): boolean {
   return ["MatMul", "BatchMatMul", "BatchMatMulV2"].includes(node.op);

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { engineAssets } from "./assets.ts";
-import { loadBackend } from "./backend.ts";
+import { loadBackend, resolveDtype } from "./backend.ts";
 import { EagerProgram } from "./eager-program.ts";
 import { hasNativeKernels, runNativeKernel } from "./native-kernels.ts";
 import { NativeProgram } from "./native-program.ts";
@@ -54,6 +54,39 @@ describe("the optimizer in one operation", () => {
     expect([outputs.w, outputs.row]).toEqual([Float32Array.of(1, 2, 3), Float32Array.of(1, 2, 3)]);
     expect(program.readVariables().get("w")!.data[0]).toBeCloseTo(0.45, 5); // 1 - 0.5 * 0.1 - 0.5
     program.dispose();
+  });
+});
+
+describe("attention with rounded operands", () => {
+  /** Mixed values, and gradients of the projections and the bias. */
+  function results(rounded: 0 | 1, { length, width, canvases }: { length: number; width: number; canvases: number }): tf.Tensor[] {
+    const [heads, kvHeads] = [4, 2];
+    const wave = (shape: number[], pace: number) => tf.sin(tf.mul(tf.range(0, shape.reduce((a, b) => a * b, 1)), pace)).reshape(shape);
+    const columns = (heads + 2 * kvHeads) * width;
+    const operands = [wave([canvases * length, columns], 1.7), wave([columns], 0.3), wave([length, width], 0.2), wave([length, width], 0.1), wave([length, length], 0.7)];
+    const integers = { heads, kv_heads: kvHeads, length, rounded };
+    const [mixed, logSum] = runNativeKernel("DiffucoderAttention", operands, 2, { integers });
+    return [mixed!, ...runNativeKernel("DiffucoderAttentionGradient", [...operands, mixed!, logSum!, wave([canvases * length, heads * width], 2.3)], 2, { integers })];
+  }
+
+  it("is near the exact one, for any shape", ({ skip }) => {
+    skip(resolveDtype("auto") !== "bf16", "this processor does not multiply bf16");
+    const cases = [{ length: 64, width: 32 }, { length: 65, width: 32 }, { length: 130, width: 64 }, { length: 33, width: 10 }, { length: 1, width: 2 }, { length: 7, width: 16 }];
+    for (const shape of cases) {
+      tf.tidy(() => {
+        const exact = results(0, { ...shape, canvases: 3 });
+        results(1, { ...shape, canvases: 3 }).forEach((tensor, i) => {
+          const furthest = tf.max(tf.abs(tf.sub(tensor, exact[i]!))).dataSync()[0]! / tf.max(tf.abs(exact[i]!)).dataSync()[0]!;
+          expect(furthest, `${JSON.stringify(shape)}, result ${i}`).toBeLessThan([0.02, 0.05, 0.1][i]!); // much of a bias' gradient cancels
+          if (i === 0) expect(furthest).toBeGreaterThan(1e-5);
+        });
+      });
+    }
+  });
+
+  it("is refused where the CPU has no such products", ({ skip }) => {
+    skip(resolveDtype("auto") === "bf16", "this processor multiplies bf16");
+    tf.tidy(() => expect(() => results(1, { length: 4, width: 4, canvases: 1 })).toThrow("expected a CPU with AVX512_BF16"));
   });
 });
 
