@@ -46,9 +46,12 @@ const LAST_TEST = 510;
 function suiteOf({ solution, setup, tests, functions }: { solution: string; setup: string; tests: readonly string[]; functions: readonly string[] }): TestSuite {
   // Tests may use what the solution imports.
   const imports = [...solution.matchAll(/^(?:import|from) .*$/gm)].map(([line]) => line);
-  if (exchangesObjects(solution, setup, tests)) return { name: "tests", isolation: "in-process", test: [...imports, setup, ...tests].join("\n"), limits: {} };
-  return { name: "tests", isolation: "referee", checks: tests.map((test) => [...imports, setup, test].join("\n")), entryPoints: functions, limits: {} };
+  if (exchangesObjects(solution, setup, tests)) return { name: "tests", isolation: "in-process", test: [...imports, setup, ...tests].join("\n"), limits: LIMITS };
+  return { name: "tests", isolation: "referee", checks: tests.map((test) => [...imports, setup, test].join("\n")), entryPoints: functions, limits: LIMITS };
 }
+
+/** The slowest references take several seconds on a busy machine. */
+const LIMITS = { wallMs: 15_000, cpuSeconds: 10 };
 
 /** Some tests hand over a type, or objects of a class that the solution defines: neither can leave a process. */
 function exchangesObjects(solution: string, setup: string, tests: readonly string[]): boolean {
