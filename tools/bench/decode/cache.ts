@@ -37,7 +37,6 @@ const parallel = { commit: { rule: "threshold", threshold: 0.9 } } as const;
 const stop = { stop: { endId: tokenizer.id(END_OF_TURN), fillId: model.padId } };
 const WAYS: readonly { readonly name: string; readonly cache?: CacheKind; readonly changes: Partial<DecodeOptions> }[] = [
   { name: "plain, one token a step", changes: {} },
-  { name: "plain, stops at the end", changes: stop },
   { name: `blocks of ${BLOCK}`, changes: { blockLength: BLOCK } },
   { name: `blocks of ${BLOCK}, threshold 0.9`, changes: { blockLength: BLOCK, ...parallel } },
   { name: "prefix cache", cache: "prefix", changes: {} },
