@@ -31,19 +31,21 @@ struct Pool {
   void serve() {
     uint64_t seen = 0;
     for (;;) {
+      const std::function<void(int64_t)>* task;
       {
         std::unique_lock<std::mutex> lock(mutex);
         wake.wait(lock, [&] { return round != seen && body != nullptr; });
         seen = round;
+        task = body;  // the caller clears `body` while the last indices are still at work
         working.fetch_add(1, std::memory_order_relaxed);
       }
-      take();
+      take(*task);
       working.fetch_sub(1, std::memory_order_release);
     }
   }
 
-  void take() {
-    for (int64_t index = next.fetch_add(1); index < count; index = next.fetch_add(1)) (*body)(index);
+  void take(const std::function<void(int64_t)>& task) {
+    for (int64_t index = next.fetch_add(1); index < count; index = next.fetch_add(1)) task(index);
   }
 
   void run(int64_t total, const std::function<void(int64_t)>& task) {
@@ -55,7 +57,7 @@ struct Pool {
       round++;
     }
     wake.notify_all();
-    take();
+    take(task);
     {
       std::lock_guard<std::mutex> lock(mutex);
       body = nullptr;  // a thread that wakes only now finds nothing to do

@@ -91,6 +91,15 @@ describe("attention with rounded operands", () => {
 });
 
 describe("native kernels", () => {
+  it("run fifty thousand times, their threads falling asleep and waking", () => {
+    tf.tidy(() => {
+      const [x, scale] = [tf.ones([1024, 1]), tf.ones([1])];
+      for (let i = 0; i < 50_000; i++) tf.dispose(runNativeKernel("DiffucoderRmsNorm", [x, scale], 2, { reals: { epsilon: 3 } }));
+      const [y] = runNativeKernel("DiffucoderRmsNorm", [x, scale], 2, { reals: { epsilon: 3 } });
+      expect(tf.sum(y!).dataSync()[0]).toBe(512);
+    });
+  });
+
   it("tell of bad input", () => {
     tf.tidy(() => {
       const run = () => runNativeKernel("DiffucoderCrossEntropy", [tf.zeros([2, 5]), tf.tensor1d([1, 5], "int32")], 2);
