@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { globalArness, localArness } from "./arness.ts";
+import { chanceArness, globalArness, localArness, localHits, openRanks } from "./arness.ts";
 
 // Orders as positions 1..T, with the values computed by hand for each definition (denominator T).
 const vectors = [
@@ -42,6 +42,26 @@ describe("AR-ness", () => {
     expect(mean((order) => globalArness(order, 1))).toBeCloseTo((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 10);
     expect(mean((order) => globalArness(order, 2))).toBeCloseTo((1 + 1 + 2 / 3 + 2 / 4) / 4, 10);
     expect(mean((order) => localArness(order, 1))).toBeCloseTo((3 * 6) / 24 / 4, 10);
+  });
+
+  it("of a random order is what `chanceArness` says, for all orders of five and for a window of 256", () => {
+    const orders = permutationsOf([0, 1, 2, 3, 4]);
+    const mean = (score: (order: number[]) => number) => orders.reduce((sum, order) => sum + score(order), 0) / orders.length;
+    for (const k of [1, 2, 3, 4, 5, 6]) {
+      const chance = chanceArness(5, k);
+      expect(chance.strict).toBeCloseTo(mean((order) => localArness(order, k)), 12);
+      expect(chance.set).toBeCloseTo(mean((order) => localArness(order, k, "set")), 12);
+      expect(chance.global).toBeCloseTo(mean((order) => globalArness(order, k)), 12);
+    }
+    expect([1, 2, 3, 4].map((k) => Number(chanceArness(256, k).global.toFixed(4)))).toEqual([0.0239, 0.0439, 0.062, 0.0788]);
+    expect(chanceArness(256, 1).strict).toBeCloseTo(255 / 256 ** 2, 12);
+    expect(chanceArness(0, 1)).toEqual({ strict: 0, set: 0, global: 0 });
+  });
+
+  it("names the steps that count", () => {
+    expect(localHits([7, 0, 1, 2, 6, 3, 4, 5], 2)).toEqual([false, false, false, true, false, false, false, true]);
+    expect(localHits([1, 0, 2, 4, 3, 5], 2, "set")).toEqual([false, false, true, false, false, true]);
+    expect(openRanks([3, 0, 2, 1])).toEqual([3, 0, 1, 0]);
   });
 
   it("in the set form grows with k in 213 of the 720 orders of six, in the strict form in none", () => {

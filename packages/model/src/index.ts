@@ -1,5 +1,5 @@
-export { globalArness, localArness, type LocalForm } from "./arness.ts";
-export { annealedAttentionBias, annealingRatio } from "./attention-annealing.ts";
+export { chanceArness, globalArness, localArness, localHits, openRanks, type LocalForm } from "./arness.ts";
+export { annealedAttentionBias, annealingRatio, causalAttentionBias, closeFrom } from "./attention-annealing.ts";
 export { createBlockSampler, type CacheKind, type ModelBlockSampler } from "./block-sampler.ts";
 export {
   architectureSchema,
@@ -17,6 +17,7 @@ export { diffusionFeeds, diffusionLossGraph, type DiffusionBatchShape, type Diff
 export { ModelError } from "./errors.ts";
 export { forward, predictingRow, type ForwardOptions } from "./forward.ts";
 export { checkVocabulary, modelTensors } from "./hugging-face.ts";
+export { cartWeights, inverseLevelWeights, type LossWeights } from "./loss-weights.ts";
 export { drawNoiseLevel, noiseCanvas, type NoisedCanvas } from "./noise.ts";
 export type { DecodedCanvas } from "./open-canvas.ts";
 export {
