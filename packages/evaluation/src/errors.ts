@@ -30,3 +30,10 @@ export class BenchmarkMissing extends StageError {
     super({ code: "BenchmarkMissing", message: `benchmark ${path}: expected the file that the recipe pins, found ${found}. Correct path or sha256 in benchmarks.`, retryable: false, details: { path, found } });
   }
 }
+
+/** A file of an evaluation's artifact is not what an evaluation writes. */
+export class EvaluationCorrupt extends StageError {
+  constructor(where: string, expected: string, found: string) {
+    super({ code: "EvaluationCorrupt", message: `${where}: expected ${expected}, found ${found}. Name the report artifact of an evaluation, or a folder with its report.json and samples.jsonl.`, retryable: false, details: { where, expected, found } });
+  }
+}

@@ -1,19 +1,14 @@
+import { describeDifference, escape, inPoints, page, percent } from "./page.ts";
 import type { BenchmarkFacts, BenchmarkScores, Estimate, EvaluationReport, TemperatureScores } from "./report.ts";
 
 /** Renders a report as one self-contained HTML page: light and dark, readable on a phone, no scripts. */
 export function renderReportPage(report: EvaluationReport): string {
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>DiffuCoder evaluation</title>
-<style>${STYLE}</style>
-<h1>DiffuCoder evaluation</h1>
-<p>Seed ${report.seed}. Intervals are 95 % bootstrap intervals over tasks.</p>
+  return page(
+    "DiffuCoder evaluation",
+    `<p>Seed ${report.seed}. Intervals are 95 % bootstrap intervals over tasks.</p>
 ${report.benchmarks.map((benchmark) => benchmarkSection(benchmark, report)).join("\n")}
-${training(report)}
-</html>
-`;
+${training(report)}`,
+  );
 }
 
 function benchmarkSection(benchmark: BenchmarkFacts, { checkpoints, differences }: EvaluationReport): string {
@@ -25,7 +20,7 @@ ${scores.scores.map((each) => `<td>${passAtK(each)}</td>`).join("")}
 <td>${arness(scores.arness.local)}</td><td>${arness(scores.arness.global)}</td><td>${counts(scores.verdicts)}</td></tr>`,
   );
   const heads = scored[0]!.scores.scores.map(({ temperature, samplesPerTask }) => `<th>${temperature === 0 ? "greedy" : `${samplesPerTask} samples, T = ${temperature}`}</th>`).join("");
-  const notes = [...(skipped.length === 0 ? [] : [skippedNote(skipped)]), ...differences.filter((each) => each.benchmark === name).map(describeDifference)];
+  const notes = [...(skipped.length === 0 ? [] : [skippedNote(skipped)]), ...differences.filter((each) => each.benchmark === name).map(differenceSentence)];
   return `<h2>${escape(name)}, ${tasks} tasks</h2><div class="scroll"><table>
 <tr><th></th>${heads}<th>local AR-ness</th><th>global AR-ness</th><th>verdicts</th></tr>
 ${rows.join("\n")}</table></div>
@@ -47,13 +42,9 @@ function skippedNote(skipped: BenchmarkFacts["skipped"]): string {
   return `${skipped.length} tasks skipped, as ${libraries.map(escape).join(", ")} are not here; the scores are over the others.`;
 }
 
-/** Says so when the difference is inside the noise. */
-function describeDifference({ temperature, mean, interval: [lower, upper] }: EvaluationReport["differences"][number]): string {
-  const isClear = lower > 0 || upper < 0;
-  return `${temperature === 0 ? "Greedy" : `T = ${temperature}`} pass@1 of the candidate minus the baseline: ${points(mean)} (${points(lower)} to ${points(upper)})${isClear ? "" : "; zero is inside the interval, so this may be chance"}.`;
+function differenceSentence({ temperature, ...difference }: EvaluationReport["differences"][number]): string {
+  return `${temperature === 0 ? "Greedy" : `T = ${temperature}`} pass@1 of the candidate minus the baseline: ${describeDifference(difference, inPoints)}.`;
 }
-
-const points = (share: number): string => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} points`;
 
 function training(report: EvaluationReport): string {
   const rows = report.training.map(
@@ -75,20 +66,3 @@ function counts(verdicts: Readonly<Record<string, number>>): string {
 function withInterval(score: Estimate): string {
   return `${percent(score.mean)} <small>${percent(score.interval[0])} to ${percent(score.interval[1])}</small>`;
 }
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
-function escape(text: string): string {
-  return text.replace(/[&<>"]/g, (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[char]!);
-}
-
-const STYLE = `
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; }
-th, td { padding: 0.35rem 0.75rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentcolor 20%, transparent); }
-small { opacity: 0.7; }
-.scroll { overflow-x: auto; }
-`;
