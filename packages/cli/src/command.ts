@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { analyzeCommand } from "./commands/analyze.ts";
 import { exportCommand, gcCommand } from "./commands/artifacts.ts";
 import { cardCommand } from "./commands/card.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -35,6 +36,7 @@ export function createCommand(): Command {
     cardCommand(),
     generateCommand(),
     evalCommand(),
+    analyzeCommand(),
     gcCommand(),
     serverCommand(),
     workerCommand(),

@@ -18,7 +18,7 @@ test("help and version go to standard output", () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as { version: string };
   expect(diffucoder("--version")).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: "" });
   const help = diffucoder("--help").stdout;
-  for (const verb of ["run", "status", "runs", "logs", "retry", "skip", "abort", "pause", "resume", "cancel", "explain", "why", "lineage", "export", "generate", "eval", "gc", "server", "worker", "doctor"]) {
+  for (const verb of ["run", "status", "runs", "logs", "retry", "skip", "abort", "pause", "resume", "cancel", "explain", "why", "lineage", "export", "generate", "eval", "analyze", "gc", "server", "worker", "doctor"]) {
     expect(help).toMatch(new RegExp(`^ {2}${verb} `, "m"));
   }
 });
