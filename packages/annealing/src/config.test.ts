@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { executionSchema, recipeSchema } from "./config.ts";
 
 test("only the number of steps has no default", () => {
-  expect(recipeSchema.parse({ steps: 1 })).toMatchObject({ batchSize: 16, canvasLength: 64, noise: { levels: "independent" } });
+  expect(recipeSchema.parse({ steps: 1 })).toMatchObject({ batchSize: 16, canvasLength: 64, noise: { levels: "independent" }, cutShare: 0, cleanPrefixShare: 0 });
   expect(executionSchema.parse({})).toEqual({ checkpointEverySteps: 200 });
 });
 

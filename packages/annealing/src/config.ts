@@ -1,8 +1,8 @@
-import { trainingExecution, trainingRecipe } from "@diffucoder/training";
+import { packedRecipe, trainingExecution } from "@diffucoder/training";
 import { z } from "zod";
 
 /** What the result depends on; part of the stage key. */
-export const recipeSchema = z.strictObject(trainingRecipe);
+export const recipeSchema = z.strictObject(packedRecipe);
 
 export const executionSchema = trainingExecution;
 

@@ -110,7 +110,7 @@ test("a plan counts the checkpoint's model and hands its facts on", () => {
     tokens,
     flops: tokens * trainingFlopsPerToken(model, 16),
     parameterCount: parameterCount(model),
-    peakMemoryBytes: trainingMemoryBytes(model, 4 * 16, 16),
+    peakMemoryBytes: trainingMemoryBytes(model, 4 * 16),
     facts,
   });
 });

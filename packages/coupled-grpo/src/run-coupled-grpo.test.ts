@@ -384,7 +384,7 @@ test("the plan counts three canvases a completion, three passes an update, and t
   expect(plan.tokens).toBe(trained + decoded);
   // A forward pass is a third of a training step.
   expect(plan.flops).toBeCloseTo(trained * perToken + (decoded * perToken) / 3, -2);
-  expect(plan).toMatchObject({ facts, parameterCount: parameterCount(model), peakMemoryBytes: trainingMemoryBytes(model, 3 * 3 * 4 * 10, 10) });
+  expect(plan).toMatchObject({ facts, parameterCount: parameterCount(model), peakMemoryBytes: trainingMemoryBytes(model, 3 * 3 * 4 * 10) });
 });
 
 test.each([{}, { checkpoint: {} }])("a plan without a planned model, %j, is refused", (inputs) => {

@@ -141,6 +141,7 @@ export async function trainedCheckpoint(workplace: Workplace, tokenizer: Tokeniz
       batchSize: both.length,
       canvasLength: CANVAS,
       noise: NOISE,
+      lossWeights: { kind: "inverse-level" as const },
       optimizer: { learningRate: 0.01, warmupSteps: 10, finalShare: 0.2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 },
       validationBatches: 1,
     },

@@ -15,6 +15,7 @@ test.each([
   ["keepSteps.0", { steps: 1, keepSteps: [0] }],
   ["keepSteps", { steps: 4, keepSteps: [4, 5] }],
   ["", { steps: 1, annealingSteps: 1 }],
+  ["", { steps: 1, cutShare: 0.01 }],
 ])("%s: %j is refused by name", (path, recipe) => {
   expect(recipeSchema.safeParse(recipe).error?.issues.map((issue) => issue.path.join("."))).toEqual([path]);
 });

@@ -124,7 +124,7 @@ test("a plan counts the checkpoint's model and hands its facts on", () => {
     tokens,
     flops: tokens * trainingFlopsPerToken(model, CANVAS),
     parameterCount: parameterCount(model),
-    peakMemoryBytes: trainingMemoryBytes(model, 4 * CANVAS, CANVAS),
+    peakMemoryBytes: trainingMemoryBytes(model, 4 * CANVAS),
     facts,
   });
 });

@@ -1,6 +1,6 @@
 import { stream } from "@diffucoder/random";
 import { describe, expect, it } from "vitest";
-import { annealedAttentionBias, annealingRatio } from "./attention-annealing.ts";
+import { annealedAttentionBias, annealingRatio, causalAttentionBias, closeFrom } from "./attention-annealing.ts";
 
 const draws = (seed = 5) => stream({ seed, stage: "t", purpose: "bias" });
 
@@ -34,5 +34,18 @@ describe("annealing", () => {
     expect(openShare(half)).toBeCloseTo(0.5, 1);
     half.forEach((value, i) => expect(value).toBeGreaterThanOrEqual(quarter[i]!));
     expect(annealedAttentionBias(length, 0.5, draws(6))).not.toEqual(half);
+  });
+});
+
+describe("other biases", () => {
+  it("causal ones hide what comes later, as annealing begins", () => {
+    expect(causalAttentionBias(7)).toEqual(annealedAttentionBias(7, 0, draws()));
+  });
+
+  it("closed from an end on hide that from every row, and keep what was hidden", () => {
+    const far = Math.fround(-1e9);
+    expect([...closeFrom(2, new Float32Array(9))]).toEqual([0, 0, far, 0, 0, far, 0, 0, far]);
+    expect([...closeFrom(2, causalAttentionBias(3))]).toEqual([0, far, far, 0, 0, far, 0, 0, far]);
+    expect([...closeFrom(3, new Float32Array(9))]).toEqual(new Array(9).fill(0));
   });
 });

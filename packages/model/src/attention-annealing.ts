@@ -23,4 +23,16 @@ export function annealedAttentionBias(length: number, ratio: number, draws: Rand
   return bias;
 }
 
+/** Attention bias under which no position sees a later one: what next-token prediction trains with. [T, T], row-major. */
+export function causalAttentionBias(length: number): Float32Array {
+  return Float32Array.from({ length: length * length }, (_, i) => (i % length > Math.floor(i / length) ? CLOSED : 0));
+}
+
+/** Closes positions from `end` on to every query, in place: a canvas cut there computes what one of that length does. */
+export function closeFrom(end: number, bias: Float32Array): Float32Array {
+  const length = Math.sqrt(bias.length);
+  for (let query = 0; query < length; query++) bias.fill(CLOSED, query * length + end, (query + 1) * length);
+  return bias;
+}
+
 const CLOSED = -1e9;

@@ -4,8 +4,9 @@ import { stream } from "@diffucoder/random";
 import { beforeAll, describe, expect, it } from "vitest";
 import { plainForward } from "../test/plain-forward.ts";
 import { tinyConfig, vividParameters } from "../test/tiny-model.ts";
-import { annealedAttentionBias } from "./attention-annealing.ts";
+import { annealedAttentionBias, causalAttentionBias, closeFrom } from "./attention-annealing.ts";
 import { diffusionFeeds, diffusionLossGraph } from "./diffusion-loss.ts";
+import { cartWeights } from "./loss-weights.ts";
 import { parameterShapes } from "./parameters.ts";
 
 beforeAll(async () => {
@@ -50,6 +51,14 @@ describe("diffusion feeds", () => {
       maskableCount: Float32Array.of(7),
     });
     expect(feedsOf({ maskableCount: 0 }).maskableCount).toEqual(Float32Array.of(1)); // not to divide by 0
+  });
+
+  it("take other weights, token by token", () => {
+    // Visible beside the hidden 1 and 3: 0, 2, 4, 5; beside the hidden 5: 0 to 4. With p = 1/2.
+    const expected = [0.25 * (1 + 1 + 1 / 4 + 1 / 8), 0.25 * (1 / 4 + 1 + 1 + 1 / 2), 0.25 * (1 + 1 / 2 + 1 / 4 + 1 / 8 + 1 / 16)];
+    const { weights, ...rest } = feedsOf({ weightsOf: cartWeights(0.5) });
+    expect([...weights]).toEqual([...expected, 0, 0, 0, 0, 0]);
+    expect(rest).toEqual((({ weights: _, ...others }) => others)(feedsOf()));
   });
 
   it("are refused when the rows do not hold all hidden tokens", () => {
@@ -129,5 +138,41 @@ describe("diffusion loss", () => {
     expect(() => plain.run("loss", { ...feedsOf(), attentionBias: open })).toThrow("found attentionBias");
     annealed.dispose();
     plain.dispose();
+  });
+
+  it("is next-token cross-entropy when nothing is hidden but by causal attention", async () => {
+    const parameters = vividParameters(config);
+    const ready = await program(parameters, true);
+    const feeds = diffusionFeeds({
+      canvases: originals.slice(0, 1).concat([[6, 0, 0, 0, 0, 0]]).map((tokens, i) => ({ tokens: Int32Array.from(tokens), masked: i === 0 ? [1, 2, 3, 4, 5] : [], noiseLevel: 1 })),
+      originals,
+      maskableCount: 5,
+      rowCapacity: 8,
+    });
+    // Of each prefix alone: the last row of the plain model predicts what comes next.
+    const crossEntropies = [1, 2, 3, 4, 5].map((length) => {
+      const prefix = originals[0]!.slice(0, length);
+      const causal = prefix.map((_, row) => prefix.map((__, column) => (column > row ? -1e9 : 0)));
+      const logits = plainForward(config, parameters, prefix, causal)[length - 1]!;
+      return Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0)) - logits[originals[0]![length]!]!;
+    });
+    const mean = crossEntropies.reduce((a, b) => a + b) / 5;
+    const { loss, lossPerMasked, crossEntropy } = ready.run("loss", { ...feeds, attentionBias: causalAttentionBias(LENGTH) });
+    for (const found of [loss, lossPerMasked, crossEntropy]) expect(found![0]! / mean).toBeCloseTo(1, 5);
+    ready.dispose();
+  });
+
+  it("of canvases cut at an end is that of canvases of that length", async () => {
+    const parameters = vividParameters(config);
+    const cutFeeds = diffusionFeeds({ canvases: [{ ...canvases[0]!, end: 4 }, { ...canvases[1]!, masked: [2], end: 4 }], originals, maskableCount: 6, rowCapacity: 8 });
+    const ready = await program(parameters, true);
+    const { loss } = ready.run("loss", { ...cutFeeds, attentionBias: closeFrom(4, new Float32Array(LENGTH * LENGTH)) });
+    const crossEntropyAt = (canvas: number, position: number) => {
+      const row = plainForward(config, parameters, [...canvases[canvas]!.tokens.subarray(0, 4)])[position - 1]!;
+      return Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[originals[canvas]![position]!]!;
+    };
+    const weighted = (crossEntropyAt(0, 1) + crossEntropyAt(0, 3)) / 0.5 + crossEntropyAt(1, 2) / 0.25;
+    expect(loss![0]! / (weighted / 6)).toBeCloseTo(1, 5);
+    ready.dispose();
   });
 });

@@ -5,6 +5,7 @@ import type { ModelConfig } from "./config.ts";
 import { tokenCrossEntropy } from "./cross-entropy.ts";
 import { ModelError } from "./errors.ts";
 import { forward, predictingRow } from "./forward.ts";
+import { inverseLevelWeights, type LossWeights } from "./loss-weights.ts";
 import type { NoisedCanvas } from "./noise.ts";
 
 export interface DiffusionBatchShape {
@@ -19,8 +20,8 @@ export interface DiffusionBatchShape {
 /**
  * Masked-diffusion training loss, in nats per maskable token.
  *
- * Cross-entropy counts only at hidden positions and is weighted by 1/noiseLevel: the linear schedule hides a token
- * with exactly that probability, so that the mean over maskable tokens is an unbiased bound. Outputs:
+ * Cross-entropy counts only at hidden positions and is weighted by 1/noiseLevel (or by other `LossWeights`): the linear
+ * schedule hides a token with exactly that probability, so that the mean over maskable tokens is an unbiased bound. Outputs:
  * `loss` (sum of weighted losses / maskable tokens), `lossPerMasked` (the same sum / hidden tokens, DiffuLLaMA's
  * normaliser) and `crossEntropy` (unweighted mean over hidden tokens; ln V for uniform logits).
  *
@@ -76,8 +77,10 @@ export function diffusionFeeds(options: {
   readonly originals: readonly ArrayLike<number>[];
   readonly maskableCount: number;
   readonly rowCapacity: number;
+  /** 1/t unless given. */
+  readonly weightsOf?: LossWeights | undefined;
 }): DiffusionFeeds {
-  const { canvases, originals, maskableCount, rowCapacity } = options;
+  const { canvases, originals, maskableCount, rowCapacity, weightsOf = inverseLevelWeights } = options;
   const canvasLength = canvases[0]!.tokens.length;
   const hiddenCount = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
   if (hiddenCount > rowCapacity) throw new ModelError("WrongShape", `masked rows: expected at most ${rowCapacity}, found ${hiddenCount}`);
@@ -90,15 +93,16 @@ export function diffusionFeeds(options: {
     maskableCount: Float32Array.of(Math.max(1, maskableCount)),
   };
   let row = 0;
-  canvases.forEach(({ tokens, masked, noiseLevel }, canvas) => {
-    feeds.tokens.set(tokens, canvas * canvasLength);
-    for (const position of masked) {
+  canvases.forEach((noised, canvas) => {
+    feeds.tokens.set(noised.tokens, canvas * canvasLength);
+    const weights = weightsOf(noised);
+    noised.masked.forEach((position, i) => {
       feeds.rows[row] = predictingRow(canvas, position, canvasLength);
       feeds.targets[row] = originals[canvas]![position]!;
-      feeds.weights[row] = 1 / noiseLevel;
+      feeds.weights[row] = weights[i]!;
       feeds.isPresent[row] = 1;
       row++;
-    }
+    });
   });
   return feeds;
 }

@@ -7,6 +7,8 @@ export interface NoisedCanvas {
   readonly masked: readonly number[];
   /** t in the paper: each maskable token is hidden with exactly this probability. */
   readonly noiseLevel: number;
+  /** Of a canvas cut short: positions from here on count as absent. */
+  readonly end?: number;
 }
 
 /**

@@ -58,6 +58,20 @@ test("from a checkpoint, training goes on with its weights, history and metrics"
   expect((await workplace.store.artifacts.manifest(next.outputs.checkpoint!)).meta.history).toEqual([first.summary, next.summary]);
 });
 
+test("an autoregressive model learns to predict what comes next, and is a start that adaptation gains from", async () => {
+  const length = { steps: 80, optimizer: { learningRate: 0.01, warmupSteps: 2 } };
+  const next = await workplace.run({ shards }, { recipe: { ...length, objective: "autoregressive" } });
+  const { validationLossAtStart, validationLossAtEnd, uniformLoss } = next.summary as Record<string, number>;
+  expect(validationLossAtStart! / uniformLoss!).toBeCloseTo(1, 0);
+  expect(validationLossAtEnd).toBeLessThan(0.5 * validationLossAtStart!);
+  // Every token but the first counts alike, so both normalisers and the plain mean are one number.
+  for (const { loss, lossPerMasked, crossEntropy } of (await workplace.checkpoint(next)).metrics) expect([lossPerMasked, crossEntropy]).toEqual([loss, loss]);
+  const adaptation = { steps: 20, annealingSteps: 10, noise: { levels: "stratified" } };
+  const adapted = await workplace.run({ shards, checkpoint: next.outputs.checkpoint! }, { recipe: { ...adaptation, architecture: undefined } });
+  const fresh = await workplace.run({ shards }, { recipe: adaptation });
+  expect(adapted.summary.validationLossAtEnd).toBeLessThan(0.9 * (fresh.summary.validationLossAtEnd as number));
+});
+
 test("annealing attention changes what is learned", async () => {
   const full = await workplace.run({ shards });
   expect(full.summary.validationLossAtStart).toBe(first.summary.validationLossAtStart);
@@ -120,7 +134,7 @@ test("a plan counts the new model, from the architecture and the planned vocabul
     tokens,
     flops: tokens * trainingFlopsPerToken(model, 16),
     parameterCount: parameterCount(model),
-    peakMemoryBytes: trainingMemoryBytes(model, 4 * 16, 16),
+    peakMemoryBytes: trainingMemoryBytes(model, 4 * 16),
     facts: { model: toHuggingFace({ ...model, maskId: 0, padId: 0 }) },
   });
 });

@@ -2,6 +2,7 @@ import { engineAssets } from "@diffucoder/engine";
 import { InvalidRecipe, type ArtifactRef, type StageContext, type StageDefinition, type StagePlan, type StageRequest, type StageResult } from "@diffucoder/lineage";
 import { initialParameters, toHuggingFace, type ModelConfig } from "@diffucoder/model";
 import {
+  causalBatches,
   checkTokenizer,
   loadStart,
   openTrainingShards,
@@ -16,7 +17,7 @@ import { executionSchema, recipeSchema, type Execution, type Recipe } from "./co
 
 /**
  * Adaptation pre-training: turns packed documents into a masked-diffusion model, from new weights or from a checkpoint,
- * while attention opens from causal to full.
+ * while attention opens from causal to full. With the autoregressive objective it makes the model that adaptation begins with.
  *
  * @source DiffuCoder, arXiv:2506.20639v2, section 3 (stage 1); attention-mask annealing of arXiv:2410.17891, section 3.2
  */
@@ -40,15 +41,11 @@ async function runPretraining({ recipe, execution, inputs, seed }: StageRequest<
   try {
     const start = inputs.checkpoint === undefined ? newModel(recipe, shards, seed) : await loadStart(context.artifacts, inputs.checkpoint);
     checkTokenizer(shards, start.tokenizerJson);
-    const source = shardBatches({
-      stage: "pretraining",
-      seed,
-      recipe,
-      maskId: start.model.maskId,
-      train: shards.train,
-      validation: shards.validation,
-      annealingSteps: recipe.annealingSteps,
-    });
+    const packed = { stage: "pretraining", seed, recipe, train: shards.train, validation: shards.validation };
+    const source =
+      recipe.objective === "autoregressive"
+        ? causalBatches(packed)
+        : shardBatches({ ...packed, maskId: start.model.maskId, annealingSteps: recipe.annealingSteps });
     return await trainDiffusion({ ...start, stage: "pretraining", source, recipe, execution }, context);
   } finally {
     await shards.close();

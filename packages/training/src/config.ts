@@ -25,8 +25,30 @@ export const trainingRecipe = {
       smallest: z.number().gt(0).lt(1).default(1e-3).describe("no level below this is drawn, which bounds the weight 1/t"),
     })
     .prefault({}),
+  lossWeights: z
+    .discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("inverse-level") }),
+      z.strictObject({ kind: z.literal("cart"), share: z.number().gt(0).lt(1).default(0.3).describe("p: what the nearest token on each side counts") }),
+    ])
+    .default({ kind: "inverse-level" })
+    .describe("of hidden tokens in training: 1/t, or how much of a token's neighbourhood is visible; validation always uses 1/t"),
   optimizer: optimizerSchema.prefault({}),
   validationBatches: z.int().positive().default(4).describe("batches of fixed noise that the validation loss is measured on"),
+  rollback: z
+    .strictObject({
+      everySteps: z.int().positive().describe("steps between the states that training can go back to"),
+      limit: z.int().positive().default(5).describe("roll-backs after which the next bad step stops the training"),
+      largestGradientNorm: z.number().positive().optional().describe("a step above it is bad too, not only one that is no number"),
+    })
+    .optional()
+    .describe("after a bad step go back to the last kept state and leave out the batches since; without it, a step that is no number stops the training"),
+};
+
+/** What a stage adds that trains on packed documents. */
+export const packedRecipe = {
+  ...trainingRecipe,
+  cutShare: z.number().min(0).max(1).default(0).describe("probability that a batch is cut to a random length"),
+  cleanPrefixShare: z.number().min(0).max(1).default(0).describe("probability that a canvas keeps a prefix of random length unnoised"),
 };
 
 /** How the work is done; recorded, never part of a key. */
@@ -35,5 +57,6 @@ export const trainingExecution = z.strictObject({
 });
 
 export type TrainingRecipe = z.infer<z.ZodObject<typeof trainingRecipe>>;
+export type PackedRecipe = z.infer<z.ZodObject<typeof packedRecipe>>;
 export type TrainingExecution = z.infer<typeof trainingExecution>;
 export type OptimizerRecipe = z.infer<typeof optimizerSchema>;

@@ -1,15 +1,20 @@
 import { StageError } from "@diffucoder/lineage";
 
-/** A step's loss or gradient is no number; the weights are not touched by a later step. */
+/** A step's loss or gradient is no number, or larger than the recipe allows, and may not be rolled back; no later step touches the weights. */
 export class NonFiniteLoss extends StageError {
-  constructor(facts: { stage: string; step: number; loss: number; gradientNorm: number; documents: readonly string[] }) {
+  /** @param facts `batch`: that the step trained on, from 1; `rollbacks`: how often the training had gone back before */
+  constructor(facts: { stage: string; step: number; batch?: number; loss: number; gradientNorm: number; documents: readonly string[]; rollbacks?: number; largestGradientNorm?: number | undefined }) {
+    const { stage, step, batch = step, loss, gradientNorm, documents, rollbacks = 0, largestGradientNorm } = facts;
+    const place = `stage ${stage}, step ${step}${batch === step ? "" : ` (batch ${batch})`}`;
+    const limit = largestGradientNorm === undefined ? "" : ` of norm at most ${largestGradientNorm}`;
+    const before = rollbacks === 0 ? "" : ` after ${rollbacks} roll-backs`;
     super({
       code: "NonFiniteLoss",
       message:
-        `stage ${facts.stage}, step ${facts.step}: expected a finite loss and gradient, found loss ${facts.loss}, gradient norm ${facts.gradientNorm}. ` +
-        "Lower optimizer.learningRate or clipNorm, then `diffucoder retry`; the documents of the step are in the details.",
+        `${place}: expected a finite loss and gradient${limit}${before}, found loss ${loss}, gradient norm ${gradientNorm}. ` +
+        `Lower optimizer.learningRate or clipNorm, then \`diffucoder retry\`; the documents of the step are in the details.`,
       retryable: false,
-      details: { stage: facts.stage, step: facts.step, loss: String(facts.loss), gradientNorm: String(facts.gradientNorm), documents: [...facts.documents] },
+      details: { stage, step, batch, loss: String(loss), gradientNorm: String(gradientNorm), documents: [...documents], rollbacks },
     });
   }
 }

@@ -1,5 +1,14 @@
 export type { BatchSource, DiffusionBatch } from "./batch-source.ts";
-export { optimizerSchema, trainingExecution, trainingRecipe, type OptimizerRecipe, type TrainingExecution, type TrainingRecipe } from "./config.ts";
+export {
+  optimizerSchema,
+  packedRecipe,
+  trainingExecution,
+  trainingRecipe,
+  type OptimizerRecipe,
+  type PackedRecipe,
+  type TrainingExecution,
+  type TrainingRecipe,
+} from "./config.ts";
 export { NonFiniteLoss, UnusableData } from "./errors.ts";
 export { learningRateAt, type LearningRateSchedule } from "./learning-rate.ts";
 export { LEDGER_FILE, formatLedger, ledgerEntry, parseLedger, type LedgerEntry } from "./ledger.ts";
@@ -8,6 +17,6 @@ export { drawNoiseLevels, fixedNoiseLevels } from "./noise-levels.ts";
 export { checkTokenizer, openTrainingShards, type TrainingShards } from "./open-shards.ts";
 export { planTraining, plannedModel } from "./plan.ts";
 export { sampleOrder, type SampleOrderKey } from "./sample-order.ts";
-export { readPackedSample, shardBatches, type PackedSample } from "./shard-batches.ts";
+export { causalBatches, readPackedSample, shardBatches, type PackedSample } from "./shard-batches.ts";
 export { trainDiffusion, type DiffusionTraining, type TrainingSummary } from "./train-diffusion.ts";
 export { candidatePath } from "./training-state.ts";

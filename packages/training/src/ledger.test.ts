@@ -13,6 +13,10 @@ test("other documents, or the same in another order, are another entry", () => {
   for (const others of [["b", "a"], ["a"], ["a", "b", "c"], ["ab"], []]) expect(ledgerEntry(1, 4, others).documents).not.toBe(own);
 });
 
+test("an entry behind batches that were left out names the samples it drew", () => {
+  expect(ledgerEntry(3, 4, ["a"], 5)).toEqual({ step: 3, samples: [16, 20], documents: sha256("a") });
+});
+
 test("a ledger is one line of JSON an entry, and survives the file", () => {
   expect(LEDGER_FILE).toBe("ledger.jsonl");
   expect(formatLedger([])).toBe("");

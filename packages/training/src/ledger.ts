@@ -9,9 +9,13 @@ export interface LedgerEntry {
   readonly documents: string;
 }
 
-/** Recomputing a step's batch and comparing this entry proves what the step saw. */
-export function ledgerEntry(step: number, batchSize: number, documents: readonly string[]): LedgerEntry {
-  return { step, samples: [(step - 1) * batchSize, step * batchSize], documents: sha256(documents.join("\n")) };
+/**
+ * Recomputing a step's batch and comparing this entry proves what the step saw.
+ *
+ * @param batch that the step trained on, from 1; the step's own number unless batches before it were left out
+ */
+export function ledgerEntry(step: number, batchSize: number, documents: readonly string[], batch = step): LedgerEntry {
+  return { step, samples: [(batch - 1) * batchSize, batch * batchSize], documents: sha256(documents.join("\n")) };
 }
 
 export const LEDGER_FILE = "ledger.jsonl";

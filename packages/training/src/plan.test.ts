@@ -9,9 +9,15 @@ test("a plan counts tokens, operations, parameters and memory", () => {
     tokens: 320,
     flops: 320 * trainingFlopsPerToken(model, 8),
     parameterCount: parameterCount(model),
-    peakMemoryBytes: trainingMemoryBytes(model, 32, 8),
+    peakMemoryBytes: trainingMemoryBytes(model, 32),
     facts,
   });
+});
+
+test("a state to go back to adds weights and both moments", () => {
+  const peak = (rollback?: { everySteps: number; limit: number }) =>
+    planTraining(model, { steps: 10, batchSize: 4, canvasLength: 8, ...(rollback === undefined ? {} : { rollback }) }, {}).peakMemoryBytes!;
+  expect(peak({ everySteps: 5, limit: 1 }) - peak()).toBe(12 * parameterCount(model));
 });
 
 test("the planned model is the one in the facts of an input's plan, if it has any", () => {

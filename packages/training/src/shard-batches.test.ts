@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { SEED, Workplace, documentsOf, makeShards, model, recipe } from "../test/fixtures.ts";
 import { fixedNoiseLevels } from "./noise-levels.ts";
 import { sampleOrder } from "./sample-order.ts";
-import { readPackedSample, shardBatches } from "./shard-batches.ts";
+import { causalBatches, readPackedSample, shardBatches } from "./shard-batches.ts";
 
 let workplace: Workplace;
 beforeAll(async () => {
@@ -152,4 +152,59 @@ test("a split that does not fill a canvas is refused by name", () => {
   expect(sourceOf(train.tokenCount + 1)).toThrow(/^shards, train split: /);
   const code = () => shardBatches({ stage: "test", seed: 1, recipe: { ...recipe, canvasLength: 5000 }, maskId: 22, train, validation, annealingSteps: 0 });
   expect(code).toThrow(expect.objectContaining({ code: "UnusableData", retryable: false }) as Error);
+});
+
+test("a cut batch hides, counts and sees nothing from its end on, and draws the noise it would whole", async () => {
+  const source = workplace.source({ recipe: { cutShare: 1 } });
+  const whole = workplace.source();
+  expect(source.annealed).toBe(true);
+  const ends = new Set<number>();
+  for (let step = 1; step <= 12; step++) {
+    const [cut, plain] = [await source.trainingBatch(step), await whole.trainingBatch(step)];
+    const end = cut.canvases[0]!.end!;
+    ends.add(end);
+    expect(cut.maskableCount).toBe(4 * (end - 1));
+    cut.canvases.forEach((canvas, i) => {
+      expect(canvas.end).toBe(end);
+      expect(canvas.masked).toEqual(plain.canvases[i]!.masked.filter((position) => position < end));
+    });
+    cut.attentionBias!.forEach((bias, i) => expect(bias < 0).toBe(i % 8 >= end));
+    expect([cut.originals, cut.documents]).toEqual([plain.originals, plain.documents]);
+  }
+  expect(ends.size).toBeGreaterThan(3);
+  expect(await source.validationBatch(0)).toEqual(await whole.validationBatch(0));
+});
+
+test("a cut of an annealed batch closes what annealing had opened behind the end, and opens nothing", async () => {
+  const [cut, plain] = [workplace.source({ annealingSteps: 20, recipe: { cutShare: 1 } }), workplace.source({ annealingSteps: 20 })];
+  const [{ attentionBias, canvases }, { attentionBias: annealed }] = [await cut.trainingBatch(9), await plain.trainingBatch(9)];
+  attentionBias!.forEach((bias, i) => expect(bias).toBe(i % 8 >= canvases[0]!.end! ? Math.fround(-1e9) : annealed![i]));
+});
+
+test("a clean prefix is hidden nowhere and not counted; a cut batch keeps none", async () => {
+  const everything = { noise: FULL_NOISE, batchSize: 16 };
+  const { canvases, maskableCount } = await workplace.source({ recipe: { ...everything, cleanPrefixShare: 1 } }).trainingBatch(1);
+  const prefixes = canvases.map(({ masked }) => masked[0]!);
+  canvases.forEach(({ masked }, i) => expect(masked).toEqual(Array.from({ length: 8 - prefixes[i]! }, (_, j) => prefixes[i]! + j)));
+  expect(new Set(prefixes).size).toBeGreaterThan(3);
+  expect(maskableCount).toBe(prefixes.reduce((sum, first) => sum + 8 - first, 0));
+  const both = await workplace.source({ recipe: { ...everything, cleanPrefixShare: 1, cutShare: 1 } }).trainingBatch(1);
+  expect(both.canvases.every(({ masked, end }) => masked.length === end! - 1)).toBe(true);
+  const some = await workplace.source({ recipe: { ...everything, cleanPrefixShare: 0.5 } }).trainingBatch(1);
+  expect(new Set(some.canvases.map(({ masked }) => masked.length === 7))).toEqual(new Set([true, false]));
+});
+
+test("batches for next-token prediction hold the same samples whole, and ask for every token but the first from those before it", async () => {
+  const { train, validation } = workplace;
+  const source = causalBatches({ stage: "test", seed: SEED, recipe, train, validation });
+  const diffusion = workplace.source();
+  expect(source.annealed).toBe(true);
+  for (const [batch, like] of [
+    [await source.trainingBatch(3), await diffusion.trainingBatch(3)],
+    [await source.validationBatch(1), await diffusion.validationBatch(1)],
+  ] as const) {
+    expect([batch.originals, batch.documents, batch.maskableCount]).toEqual([like.originals, like.documents, 4 * 7]);
+    batch.canvases.forEach((canvas, i) => expect(canvas).toEqual({ tokens: batch.originals[i], masked: [1, 2, 3, 4, 5, 6, 7], noiseLevel: 1 }));
+    batch.attentionBias!.forEach((bias, i) => expect(bias < 0).toBe(i % 8 > Math.floor(i / 8)));
+  }
 });

@@ -1,12 +1,13 @@
 // Axes: B canvases, T tokens per canvas.
 import type { ShardSet } from "@diffucoder/formats";
-import { annealedAttentionBias, annealingRatio, noiseCanvas } from "@diffucoder/model";
+import { annealedAttentionBias, annealingRatio, causalAttentionBias, closeFrom, noiseCanvas, type NoisedCanvas } from "@diffucoder/model";
 import { stream } from "@diffucoder/random";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
-import type { TrainingRecipe } from "./config.ts";
+import type { PackedRecipe } from "./config.ts";
 import { UnusableData } from "./errors.ts";
 import { drawNoiseLevels, fixedNoiseLevels } from "./noise-levels.ts";
 import { sampleOrder } from "./sample-order.ts";
+import { drawCleanPrefix, drawEnd } from "./sequence-lengths.ts";
 
 /** A canvas of the packed token stream, and the documents it holds parts of. */
 export interface PackedSample {
@@ -21,57 +22,107 @@ export async function readPackedSample(shards: ShardSet, index: number, canvasLe
   return { tokens: Int32Array.from(await shards.readTokens(start, canvasLength)), documents: shards.docIds.slice(first, last + 1) };
 }
 
-/**
- * Batches of packed documents, every token maskable. The remainder of the stream that does not fill a canvas is left out.
- *
- * @param annealingSteps steps over which attention opens from causal to full; 0 trains with full attention throughout
- * @throws UnusableData when a split does not fill one canvas
- */
-export function shardBatches(options: {
+export interface ShardBatchesOptions {
   readonly stage: string;
   readonly seed: number;
-  readonly recipe: TrainingRecipe;
+  readonly recipe: PackedRecipe;
   readonly maskId: number;
   readonly train: ShardSet;
   readonly validation: ShardSet;
   readonly annealingSteps: number;
-}): BatchSource {
-  const { stage, seed, recipe, maskId, train, validation, annealingSteps } = options;
-  const { batchSize, canvasLength } = recipe;
-  const orderOf = (shards: ShardSet, split: string) => {
-    const sampleCount = Math.floor(shards.tokenCount / canvasLength);
-    if (sampleCount > 0) return sampleOrder({ seed, stage: `${stage} ${split}`, root: shards.manifest.root, sampleCount });
-    throw new UnusableData(`shards, ${split} split: expected at least ${canvasLength} tokens (canvasLength), found ${shards.tokenCount}. Add sources, or shorten the canvas.`);
-  };
-  const trainingOrder = orderOf(train, "train");
-  const validationOrder = orderOf(validation, "validation");
+}
 
-  const batchOf = async (shards: ShardSet, indices: readonly number[], noiseLevels: readonly number[], step: number, purpose: string): Promise<DiffusionBatch> => {
-    const samples = await Promise.all(indices.map((index) => readPackedSample(shards, index, canvasLength)));
-    const canvases = samples.map(({ tokens }, sample) =>
-      noiseCanvas({ tokens, isMaskable: () => true, noiseLevel: noiseLevels[sample]!, draws: stream({ seed, stage, step, sample, purpose }), maskId }),
-    );
+/**
+ * Batches of packed documents, every token maskable but those of a clean prefix. The remainder of the stream that does not
+ * fill a canvas is left out.
+ *
+ * @param annealingSteps steps over which attention opens from causal to full; 0 trains with full attention throughout
+ * @throws UnusableData when a split does not fill one canvas
+ */
+export function shardBatches(options: ShardBatchesOptions): BatchSource {
+  const { stage, seed, recipe, maskId, annealingSteps } = options;
+  const { batchSize, canvasLength, cutShare, cleanPrefixShare } = recipe;
+  const { trainingSamples, validationSamples } = packedSamples(options);
+
+  /** @param firstMaskable of each sample; from `end` on nothing is */
+  const batchOf = (samples: readonly PackedSample[], noiseLevels: readonly number[], key: { step: number; purpose: string }, firstMaskable: readonly number[], end?: number): DiffusionBatch => {
+    const canvases = samples.map(({ tokens }, sample): NoisedCanvas => {
+      const isMaskable = (position: number) => position >= firstMaskable[sample]! && position < (end ?? canvasLength);
+      const canvas = noiseCanvas({ tokens, isMaskable, noiseLevel: noiseLevels[sample]!, draws: stream({ seed, stage, sample, ...key }), maskId });
+      return end === undefined ? canvas : { ...canvas, end };
+    });
     return {
       originals: samples.map(({ tokens }) => tokens),
       canvases,
-      maskableCount: batchSize * (canvasLength - 1), // position 0 is predicted by no row
-      documents: [...new Set(samples.flatMap(({ documents }) => documents))],
+      maskableCount: firstMaskable.reduce((sum, first) => sum + (end ?? canvasLength) - Math.max(1, first), 0), // position 0 is predicted by no row
+      documents: documentsOf(samples),
     };
   };
 
   return {
-    annealed: annealingRatio(0, annealingSteps) < 1,
+    annealed: annealingRatio(0, annealingSteps) < 1 || cutShare > 0,
     trainingBatch: async (step) => {
-      const indices = Array.from({ length: batchSize }, (_, i) => trainingOrder((step - 1) * batchSize + i));
+      const samples = await trainingSamples(step);
       const levels = drawNoiseLevels(batchSize, recipe.noise, stream({ seed, stage, step, purpose: "noise levels" }));
-      const batch = await batchOf(train, indices, levels, step, "noise");
+      const end = drawEnd(canvasLength, cutShare, stream({ seed, stage, step, purpose: "cut" }));
+      const prefixes = stream({ seed, stage, step, purpose: "clean prefix" });
+      const firstMaskable = samples.map(() => (end === undefined ? drawCleanPrefix(canvasLength, cleanPrefixShare, prefixes) : 0));
+      const batch = batchOf(samples, levels, { step, purpose: "noise" }, firstMaskable, end);
       const ratio = annealingRatio(step - 1, annealingSteps);
-      if (ratio === 1) return batch;
-      return { ...batch, attentionBias: annealedAttentionBias(canvasLength, ratio, stream({ seed, stage, step, purpose: "attention" })) };
+      if (ratio === 1 && end === undefined) return batch;
+      const attentionBias = annealedAttentionBias(canvasLength, ratio, stream({ seed, stage, step, purpose: "attention" }));
+      return { ...batch, attentionBias: end === undefined ? attentionBias : closeFrom(end, attentionBias) };
     },
-    validationBatch: (index) => {
-      const indices = Array.from({ length: batchSize }, (_, i) => validationOrder(index * batchSize + i));
-      return batchOf(validation, indices, fixedNoiseLevels(batchSize, recipe.noise.smallest), index, "validation noise");
+    validationBatch: async (index) => {
+      const samples = await validationSamples(index);
+      return batchOf(samples, fixedNoiseLevels(batchSize, recipe.noise.smallest), { step: index, purpose: "validation noise" }, samples.map(() => 0));
     },
   };
 }
+
+/**
+ * Batches for next-token prediction: no token is replaced, causal attention hides each from the rows before it, and all but
+ * the first count alike. The diffusion loss of such a batch is the mean of
+ *
+ * -log p(x_n | x_0 ... x_(n-1)), n = 1 ... T - 1
+ *
+ * so that a model trained on them can be adapted by attention annealing: rows go on predicting the token behind them.
+ *
+ * @source DiffuCoder, arXiv:2506.20639v2, section 3 (adaptation begins with an autoregressive model)
+ * @throws UnusableData when a split does not fill one canvas
+ */
+export function causalBatches(options: Omit<ShardBatchesOptions, "maskId" | "annealingSteps">): BatchSource {
+  const { canvasLength } = options.recipe;
+  const { trainingSamples, validationSamples } = packedSamples(options);
+  const masked = Array.from({ length: canvasLength - 1 }, (_, i) => i + 1);
+  const attentionBias = causalAttentionBias(canvasLength);
+  const batchOf = (samples: readonly PackedSample[]): DiffusionBatch => ({
+    originals: samples.map(({ tokens }) => tokens),
+    canvases: samples.map(({ tokens }) => ({ tokens, masked, noiseLevel: 1 })),
+    maskableCount: samples.length * (canvasLength - 1),
+    attentionBias,
+    documents: documentsOf(samples),
+  });
+  return {
+    annealed: true,
+    trainingBatch: async (step) => batchOf(await trainingSamples(step)),
+    validationBatch: async (index) => batchOf(await validationSamples(index)),
+  };
+}
+
+/** The samples of each batch of both splits, in the order that seed, stage and data decide. */
+function packedSamples({ stage, seed, recipe, train, validation }: Omit<ShardBatchesOptions, "maskId" | "annealingSteps">) {
+  const { batchSize, canvasLength } = recipe;
+  const reader = (shards: ShardSet, split: string) => {
+    const sampleCount = Math.floor(shards.tokenCount / canvasLength);
+    if (sampleCount === 0) {
+      throw new UnusableData(`shards, ${split} split: expected at least ${canvasLength} tokens (canvasLength), found ${shards.tokenCount}. Add sources, or shorten the canvas.`);
+    }
+    const order = sampleOrder({ seed, stage: `${stage} ${split}`, root: shards.manifest.root, sampleCount });
+    return (batch: number) => Promise.all(Array.from({ length: batchSize }, (_, i) => readPackedSample(shards, order(batch * batchSize + i), canvasLength)));
+  };
+  const readTraining = reader(train, "train");
+  return { trainingSamples: (step: number) => readTraining(step - 1), validationSamples: reader(validation, "validation") };
+}
+
+const documentsOf = (samples: readonly PackedSample[]): string[] => [...new Set(samples.flatMap(({ documents }) => documents))];

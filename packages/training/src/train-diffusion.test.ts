@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { createProgram } from "@diffucoder/engine";
 import { loadCheckpoint, readSafetensors, type NamedTensor } from "@diffucoder/formats";
 import type { StageError } from "@diffucoder/lineage";
-import { diffusionFeeds, diffusionLossGraph, initialParameters, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
+import { cartWeights, diffusionFeeds, diffusionLossGraph, initialParameters, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SEED, VOCABULARY, Workplace, digestsBelow, model, recipe } from "../test/fixtures.ts";
-import type { DiffusionBatch } from "./batch-source.ts";
+import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry, parseLedger } from "./ledger.ts";
 import { trainDiffusion, type DiffusionTraining, type TrainingSummary } from "./train-diffusion.ts";
@@ -34,11 +34,11 @@ const failureOf = (outcome: Promise<unknown>) => outcome.then(() => expect.unrea
 const ledgerOf = async (directory: string) => parseLedger(await readFile(join(directory, "ledger.jsonl"), "utf8"));
 
 /** The loss of a batch under the initial weights, from a graph with room for every row. */
-async function lossOf(batch: DiffusionBatch) {
+async function lossOf(batch: DiffusionBatch, weightsOf = inverseLevelWeights) {
   const shape = { batchSize: 4, canvasLength: 8, rowCapacity: 32, annealed: batch.attentionBias !== undefined };
   const program = await createProgram({ variables: parameterShapes(model), dtype: "fp32", graphs: { loss: diffusionLossGraph(model, shape) } });
   program.writeVariables(initialParameters(model, SEED));
-  const feeds = { ...diffusionFeeds({ ...batch, rowCapacity: 32 }), ...(batch.attentionBias === undefined ? {} : { attentionBias: batch.attentionBias }) };
+  const feeds = { ...diffusionFeeds({ ...batch, rowCapacity: 32, weightsOf }), ...(batch.attentionBias === undefined ? {} : { attentionBias: batch.attentionBias }) };
   const outputs = program.run("loss", feeds);
   program.dispose();
   return { loss: outputs.loss![0]!, lossPerMasked: outputs.lossPerMasked![0]!, crossEntropy: outputs.crossEntropy![0]! };
@@ -175,7 +175,7 @@ test("a loss that is no number stops the training, naming step and documents", a
   const context = await workplace.context();
   const error = await failureOf(trainDiffusion(workplace.training({ parameters: broken }), context.value));
   const { documents } = await workplace.source().trainingBatch(1);
-  expect(error).toMatchObject({ code: "NonFiniteLoss", retryable: false, details: { stage: "test", step: 1, loss: "NaN", gradientNorm: "NaN", documents } });
+  expect(error).toMatchObject({ code: "NonFiniteLoss", retryable: false, details: { stage: "test", step: 1, batch: 1, loss: "NaN", gradientNorm: "NaN", documents, rollbacks: 0 } });
   expect(error.message).toMatch(/^stage test, step 1: expected a finite loss and gradient, found loss NaN, gradient norm NaN\. Lower optimizer\.learningRate or clipNorm/);
 });
 
@@ -234,4 +234,89 @@ test.skipIf(process.env.DIFFUCODER_BACKEND !== undefined)("bf16 of the numerics 
   const rounded = (await train(one, { dtype: "bf16" })).summary.validationLossAtStart;
   expect(rounded).not.toBe(exact);
   expect(Math.abs(rounded / exact - 1)).toBeLessThan(0.01);
+});
+
+test("CART weights weigh training, and leave the validation loss the bound it is", async () => {
+  const still = { ...optimizer({ learningRate: 1e-30, weightDecay: 0 }), steps: 3 };
+  const source = workplace.source({ recipe: still });
+  const plain = await train({ recipe: still, source });
+  const cart = await train({ recipe: { ...still, lossWeights: { kind: "cart", share: 0.3 } }, source });
+  expect(cart.summary.validationLossAtStart).toBe(plain.summary.validationLossAtStart);
+  for (const [i, line] of cart.checkpoint.metrics.entries()) {
+    const expected = await lossOf(await source.trainingBatch(line.step), cartWeights(0.3));
+    for (const name of ["loss", "lossPerMasked"] as const) expect(line[name]).toBeCloseTo(expected[name], 4);
+    expect(line.crossEntropy).toBe(plain.checkpoint.metrics[i]!.crossEntropy);
+  }
+});
+
+/** A source whose batches of these numbers have a loss that is no number. */
+function poisoned(source: BatchSource, ...numbers: readonly number[]): BatchSource {
+  const poison = (batch: DiffusionBatch) => ({ ...batch, canvases: batch.canvases.map((canvas) => ({ ...canvas, noiseLevel: NaN })) });
+  return { ...source, trainingBatch: async (step) => (numbers.includes(step) ? poison(await source.trainingBatch(step)) : source.trainingBatch(step)) };
+}
+
+const withRollback = (changes: object = {}) => ({ ...recipe, rollback: { everySteps: 3, limit: 2, ...changes } });
+
+test("after a bad step training goes on from the last kept state as if the batches since had never been", async () => {
+  const source = workplace.source();
+  // Step 5 is bad: back to 3, without batches 4 and 5. Step 6 then has batch 8, and is bad: back to 3, without 6 to 8.
+  const { checkpoint, summary, directory, context, meta } = await train({ source: poisoned(source, 5, 8), recipe: withRollback(), keepSteps: [2, 4] });
+  const batchOf = (step: number) => (step <= 3 ? step : step + 5);
+  const expected = await train({ source: { ...source, trainingBatch: (step) => source.trainingBatch(batchOf(step)) }, keepSteps: [2, 4] });
+  expect(checkpoint.parameters).toEqual(expected.checkpoint.parameters);
+  expect(checkpoint.optimizer).toEqual(expected.checkpoint.optimizer);
+  expect(await readSafetensors(join(directory, candidatePath(4)))).toEqual(await readSafetensors(join(expected.directory, candidatePath(4))));
+  expect(checkpoint.metrics).toEqual(expected.checkpoint.metrics.map((line) => ({ ...line, batch: batchOf(line.step) })));
+  const rollbacks = [
+    { fromStep: 5, toStep: 3, batches: [4, 6], loss: "NaN", gradientNorm: "NaN" },
+    { fromStep: 6, toStep: 3, batches: [6, 9], loss: "NaN", gradientNorm: "NaN" },
+  ];
+  expect(summary).toEqual({ ...expected.summary, rollbacks });
+  expect(meta.history).toEqual([summary]);
+  expect(checkpoint.trainerState).toMatchObject({ rollbacks });
+  expect(context.log).toEqual(["step 5: loss NaN, gradient norm NaN; back at step 3, without batches 4 to 5", "step 6: loss NaN, gradient norm NaN; back at step 3, without batches 6 to 8"]);
+  const ledger = await ledgerOf(directory);
+  for (const { step } of ledger) expect(ledger[step - 1]).toEqual(ledgerEntry(step, 4, (await source.trainingBatch(batchOf(step))).documents, batchOf(step)));
+  expect(ledger).toHaveLength(8);
+  expect(existsSync(join(directory, "kept"))).toBe(false); // a finished training goes back nowhere
+});
+
+test("stopped between a kept state and the step that goes back to it, a training gives the same bytes", async () => {
+  const options = { source: poisoned(workplace.source(), 5), recipe: withRollback(), keepSteps: [5] };
+  const expected = await digestsBelow((await train(options)).directory);
+  const store = await workplace.store();
+  let resumeFrom: Parameters<Workplace["context"]>[0] = {};
+  for (const stopAt of [4, 5]) {
+    const context = await workplace.context({ store, ...resumeFrom, onStep: (step, abort) => step === stopAt && abort.abort() });
+    expect((await failureOf(trainDiffusion(workplace.training(options), context.value))).code).toBe("StageCancelled");
+    resumeFrom = { resumeFrom: context.saved[0]! };
+  }
+  expect(await digestsBelow((await train(options, { store, ...resumeFrom })).directory)).toEqual(expected);
+});
+
+test("a bad step beyond the limit stops the training with step, batch and documents", async () => {
+  const source = workplace.source();
+  const context = await workplace.context();
+  const error = await failureOf(trainDiffusion(workplace.training({ source: poisoned(source, 2, 5), recipe: withRollback({ limit: 1 }) }), context.value));
+  const { documents } = await source.trainingBatch(5);
+  // Step 2 went back to 0, without batches 1 and 2: step 3 has batch 5.
+  expect(error).toMatchObject({ code: "NonFiniteLoss", details: { step: 3, batch: 5, documents, rollbacks: 1 } });
+  expect(error.message).toMatch(/^stage test, step 3 \(batch 5\): expected a finite loss and gradient after 1 roll-backs, found loss NaN/);
+});
+
+test("a gradient above the recipe's largest is a bad step", async () => {
+  const norms = (await train()).checkpoint.metrics.map(({ gradientNorm }) => gradientNorm as number);
+  const largestGradientNorm = (Math.max(...norms) + Math.max(...norms.filter((norm) => norm < Math.max(...norms)))) / 2;
+  const worst = norms.indexOf(Math.max(...norms)) + 1;
+  const { summary } = await train({ recipe: withRollback({ everySteps: 1, limit: 20, largestGradientNorm }) });
+  expect(summary.rollbacks![0]).toMatchObject({ fromStep: worst, toStep: worst - 1, batches: [worst, worst + 1], gradientNorm: String(Math.max(...norms)) });
+  const error = await failureOf(train({ recipe: withRollback({ limit: 1, largestGradientNorm: 1e-9 }) }));
+  expect(error.message).toContain("expected a finite loss and gradient of norm at most 1e-9 after 1 roll-backs, found loss");
+});
+
+test("a roll-back rule that never acts changes nothing but the batch numbers in the metrics", async () => {
+  const [plain, ruled] = [await train(), await train({ recipe: withRollback() })];
+  const [{ "metrics.jsonl": _, ...expected }, { "metrics.jsonl": __, ...found }] = [await digestsBelow(plain.directory), await digestsBelow(ruled.directory)];
+  expect(found).toEqual(expected);
+  expect(ruled.summary).toEqual(plain.summary);
 });

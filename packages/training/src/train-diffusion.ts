@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { createProgram, type Program } from "@diffucoder/engine";
 import { StageCancelled, type ArtifactRef, type JsonObject, type StageContext, type StageResult } from "@diffucoder/lineage";
-import { decays, diffusionFeeds, diffusionLossGraph, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
+import { cartWeights, decays, diffusionFeeds, diffusionLossGraph, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace, type LossWeights } from "@diffucoder/model";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import type { TrainingExecution, TrainingRecipe } from "./config.ts";
 import { NonFiniteLoss } from "./errors.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry } from "./ledger.ts";
 import type { StartingModel } from "./load-start.ts";
+import { batchOfStep, isBadStep, type KeptState, type Rollback } from "./rollback.ts";
 import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
 
 /** One training stage in the history of a checkpoint. */
@@ -22,6 +23,8 @@ export interface TrainingSummary extends JsonObject {
   readonly validationLossAtEnd: number;
   /** ln V: what guessing every token alike would cost. */
   readonly uniformLoss: number;
+  /** Returns to earlier states, where there were any. */
+  readonly rollbacks?: readonly Rollback[];
 }
 
 export interface DiffusionTraining extends StartingModel {
@@ -39,6 +42,9 @@ export interface DiffusionTraining extends StartingModel {
  * Stopped at any step and resumed, it gives the same bytes: the batch is a function of the step, and weights, moments
  * and metrics are stored in full.
  *
+ * With a roll-back rule, a bad step takes training back to the last kept state, and the batches since are left out. States
+ * are kept at fixed steps, whatever checkpoints are saved, so that the result does not depend on those.
+ *
  * @throws StageCancelled after saving a checkpoint, when the signal asks for it
  * @throws NonFiniteLoss
  */
@@ -54,7 +60,9 @@ export async function trainDiffusion(training: DiffusionTraining, context: Stage
         await checkpoint(trainer, state, training, context);
         throw new StageCancelled(stage, state.step);
       }
-      await trainOneStep(trainer, state, training, context);
+      const { rollback } = recipe;
+      if (rollback !== undefined && state.step % rollback.everySteps === 0) state.kept = trainer.state(state.step);
+      if (!(await trainOneStep(trainer, state, training, context))) continue;
       if (keepSteps.includes(state.step)) state.candidates.set(state.step, trainer.program.readVariables());
       const isDue = state.step % execution.checkpointEverySteps === 0 && state.step < recipe.steps;
       if (isDue) await checkpoint(trainer, state, training, context);
@@ -69,7 +77,7 @@ async function startOrResume(trainer: Trainer, training: DiffusionTraining, cont
   if (context.resumeFrom === undefined) {
     trainer.program.writeVariables(training.parameters);
     const validationLossAtStart = await validationLoss(trainer, training, context);
-    return { step: 0, validationLossAtStart, metrics: [...training.metrics], ledger: [], candidates: new Map() };
+    return { step: 0, validationLossAtStart, metrics: [...training.metrics], ledger: [], candidates: new Map(), rollbacks: [] };
   }
   const { state, checkpoint } = await readTraining(context.artifacts, context.resumeFrom.ref);
   trainer.program.writeVariables(checkpoint.parameters);
@@ -78,14 +86,20 @@ async function startOrResume(trainer: Trainer, training: DiffusionTraining, cont
   return state;
 }
 
-async function trainOneStep(trainer: Trainer, state: TrainingState, training: DiffusionTraining, context: StageContext): Promise<void> {
+/** @returns whether the step stands; if not, training is back at an earlier one */
+async function trainOneStep(trainer: Trainer, state: TrainingState, training: DiffusionTraining, context: StageContext): Promise<boolean> {
   const { stage, recipe, source } = training;
   const step = state.step + 1;
-  const batch = await source.trainingBatch(step);
+  const batchNumber = batchOfStep(step, state.rollbacks);
+  const batch = await source.trainingBatch(batchNumber);
   const learningRate = learningRateAt(step, recipe.steps, recipe.optimizer);
   const { loss, gradientNorm, outputs } = trainer.step(batch, { learningRate, step });
-  if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-    throw new NonFiniteLoss({ stage, step, loss, gradientNorm, documents: batch.documents });
+  if (isBadStep({ loss, gradientNorm }, recipe.rollback)) {
+    if (recipe.rollback === undefined || state.rollbacks.length === recipe.rollback.limit) {
+      throw new NonFiniteLoss({ stage, step, batch: batchNumber, loss, gradientNorm, documents: batch.documents, rollbacks: state.rollbacks.length, largestGradientNorm: recipe.rollback?.largestGradientNorm });
+    }
+    rollBack(trainer, state, { batchNumber, loss, gradientNorm }, context);
+    return false;
   }
   state.step = step;
   state.metrics.push({
@@ -97,9 +111,26 @@ async function trainOneStep(trainer: Trainer, state: TrainingState, training: Di
     gradientNorm,
     learningRate,
     tokens: step * recipe.batchSize * recipe.canvasLength,
+    ...(recipe.rollback === undefined ? {} : { batch: batchNumber }),
   });
-  state.ledger.push(ledgerEntry(step, recipe.batchSize, batch.documents));
+  state.ledger.push(ledgerEntry(step, recipe.batchSize, batch.documents, batchNumber));
   context.report({ step, totalSteps: recipe.steps, unit: "steps", metrics: { loss } });
+  return true;
+}
+
+/** Returns to the kept state and leaves out all batches since: which of them did the harm is not known. */
+function rollBack(trainer: Trainer, state: TrainingState, bad: { batchNumber: number; loss: number; gradientNorm: number }, context: StageContext): void {
+  const { step: toStep, parameters, optimizer } = state.kept!;
+  trainer.program.writeVariables(parameters);
+  trainer.program.writeOptimizer(optimizer);
+  const undone = state.step - toStep;
+  state.metrics.length -= undone;
+  state.ledger.length -= undone;
+  for (const kept of state.candidates.keys()) if (kept > toStep) state.candidates.delete(kept);
+  const end = bad.batchNumber + 1;
+  state.rollbacks.push({ fromStep: state.step + 1, toStep, batches: [end - undone - 1, end], loss: String(bad.loss), gradientNorm: String(bad.gradientNorm) });
+  context.log(`step ${state.step + 1}: loss ${bad.loss}, gradient norm ${bad.gradientNorm}; back at step ${toStep}, without batches ${end - undone - 1} to ${bad.batchNumber}`);
+  state.step = toStep;
 }
 
 async function validationLoss(trainer: Trainer, { source, recipe, stage }: DiffusionTraining, context: StageContext): Promise<number> {
@@ -127,9 +158,10 @@ async function finish(trainer: Trainer, state: TrainingState, training: Diffusio
     validationLossAtStart: state.validationLossAtStart,
     validationLossAtEnd: await validationLoss(trainer, training, context),
     uniformLoss: Math.log(model.vocabSize),
+    ...(state.rollbacks.length === 0 ? {} : { rollbacks: state.rollbacks }),
   };
   const directory = join(context.scratchDir, "result");
-  await writeTraining(directory, state, trainer.weights());
+  await writeTraining(directory, { ...state, kept: undefined }, trainer.weights());
   const meta = { stage, step: state.step, parameterCount: parameterCount(model), history: [...history, summary], candidates: [...state.candidates.keys()] };
   return { outputs: { checkpoint: { kind: "checkpoint", directory, meta } }, summary };
 }
@@ -170,12 +202,12 @@ class Trainer {
   }
 
   step(batch: DiffusionBatch, at: { learningRate: number; step: number }): ReturnType<Program["trainStep"]> {
-    const { graph, feeds } = this.#layOut(batch);
+    const { graph, feeds } = this.#layOut(batch, weightsOf(this.#training.recipe));
     return this.program.trainStep(graph, feeds, at);
   }
 
   loss(batch: DiffusionBatch): number {
-    const { graph, feeds } = this.#layOut(batch);
+    const { graph, feeds } = this.#layOut(batch, inverseLevelWeights);
     return this.program.run(graph, feeds, ["loss"]).loss![0]!;
   }
 
@@ -185,16 +217,25 @@ class Trainer {
     return { config: toHuggingFace({ ...model, maxPositions }), parameters: this.program.readVariables(), tokenizerJson, optimizer: this.program.readOptimizer() };
   }
 
-  #layOut({ canvases, originals, maskableCount, attentionBias }: DiffusionBatch) {
+  /** What training can go back to. */
+  state(step: number): KeptState {
+    return { step, parameters: this.program.readVariables(), optimizer: this.program.readOptimizer() };
+  }
+
+  #layOut({ canvases, originals, maskableCount, attentionBias }: DiffusionBatch, weights: LossWeights) {
     const { batchSize, canvasLength } = this.#training.recipe;
     const masked = canvases.reduce((sum, canvas) => sum + canvas.masked.length, 0);
     const rowCapacity = rowCapacities(batchSize * canvasLength).find((capacity) => capacity >= masked)!;
-    const feeds = diffusionFeeds({ canvases, originals, maskableCount, rowCapacity });
+    const feeds = diffusionFeeds({ canvases, originals, maskableCount, rowCapacity, weightsOf: weights });
     return {
       graph: graphName(rowCapacity, attentionBias !== undefined),
       feeds: { ...feeds, ...(attentionBias === undefined ? {} : { attentionBias }) },
     };
   }
+}
+
+function weightsOf({ lossWeights }: TrainingRecipe): LossWeights {
+  return lossWeights.kind === "cart" ? cartWeights(lossWeights.share) : inverseLevelWeights;
 }
 
 /** The head runs on masked rows only, about half of all; a few capacities keep the padding small. */

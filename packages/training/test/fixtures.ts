@@ -5,7 +5,7 @@ import { docIdOf, openShards, writeShards, type ShardSet } from "@diffucoder/for
 import { hashFile, openStore, type ArtifactRef, type StageContext, type StageProgress, type Store } from "@diffucoder/lineage";
 import { initialParameters, type ModelConfig } from "@diffucoder/model";
 import { z } from "zod";
-import { shardBatches, trainingRecipe, type DiffusionTraining, type TrainingRecipe } from "../src/index.ts";
+import { packedRecipe, shardBatches, type DiffusionTraining, type PackedRecipe } from "../src/index.ts";
 
 export const VOCABULARY = 24;
 export const SEED = 7;
@@ -26,7 +26,7 @@ export const model: ModelConfig = {
   padId: 23,
 };
 
-export const recipe: TrainingRecipe = z.strictObject(trainingRecipe).parse({
+export const recipe: PackedRecipe = z.strictObject(packedRecipe).parse({
   steps: 8,
   batchSize: 4,
   canvasLength: 8,
@@ -73,7 +73,7 @@ export class Workplace {
     return openStore(await this.directory());
   }
 
-  source(options: { annealingSteps?: number; recipe?: Partial<TrainingRecipe>; seed?: number; stage?: string } = {}) {
+  source(options: { annealingSteps?: number; recipe?: Partial<PackedRecipe>; seed?: number; stage?: string } = {}) {
     const { annealingSteps = 0, seed = SEED, stage = "test" } = options;
     return shardBatches({ stage, seed, recipe: { ...recipe, ...options.recipe }, maskId: model.maskId, train: this.train, validation: this.validation, annealingSteps });
   }
