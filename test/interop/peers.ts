@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { cacheDirectory } from "@diffucoder/lineage";
 
 const TORCH = "2.15.0";
@@ -33,6 +33,24 @@ export function pythonPeer(name: string, packages: readonly string[]): string {
     execFileSync(python, ["-m", "pip", "install", "--quiet", ...packages], { stdio: "inherit" });
   });
   return python;
+}
+
+/** Runs Chromium without a window and gives what it prints; installed by apt where it is missing and this is root. */
+export function runChromium(args: readonly string[]): string {
+  const found = findChromium();
+  if (found === undefined && process.getuid?.() === 0) {
+    console.log("installing chromium, once");
+    execFileSync("apt-get", ["update", "--quiet"], { stdio: "ignore" });
+    execFileSync("apt-get", ["install", "--yes", "--quiet", "chromium"], { stdio: "ignore" });
+  }
+  const browser = found ?? findChromium();
+  if (browser === undefined) throw new Error("chromium: expected it on the path, found none. Install it: apt-get install chromium");
+  return execFileSync(browser, ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=10000", ...args], { stdio: ["ignore", "pipe", "ignore"], maxBuffer: 2 ** 28, encoding: "utf8" });
+}
+
+function findChromium(): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return ["chromium", "chromium-browser", "google-chrome"].flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
 }
 
 function install(folder: string, work: () => void): void {
