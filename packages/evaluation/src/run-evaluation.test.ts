@@ -8,6 +8,7 @@ import { createSampler, globalArness, initialParameters, localArness } from "@di
 import { bootstrapInterval, renderCompletion, renderPrompt } from "@diffucoder/tasks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CANVAS, HUMANEVAL, HUMANEVAL_CANVAS, NUMERICS, SEED, TASKS, Workplace, completionPrompt, encode, memorized, memorizedCompletion, model, tasks, tokenizer } from "../test/fixtures.ts";
+import { analyzeEvaluations } from "./analysis/analyze.ts";
 import { decodeAnswers } from "./answer.ts";
 import { loadEvaluated } from "./checkpoint-history.ts";
 import { executionSchema, recipeSchema } from "./config.ts";
@@ -109,6 +110,17 @@ describe("a report", () => {
     expect(Math.max(...last.trace)).toBe(DECODING.steps - 1);
     expect(last.answerTokens).toBe(encode(renderPrompt(tasks[1]!) + renderCompletion(tasks[1]!)).length - promptTokens);
     expect(samples[1]).toMatchObject({ status: "failed", cause: "assertion", passed: false });
+  });
+
+  it("is what the analysis reads", async () => {
+    const { outputs } = await workplace.evaluate({ candidate: right, baseline: half }, RECIPE);
+    const [reportPath, samplesPath] = await Promise.all(["report.json", "samples.jsonl"].map((path) => workplace.store.artifacts.file(outputs.report!, path)));
+    const { series, changes } = await analyzeEvaluations([{ name: "run", reportPath: reportPath!, samplesPath: samplesPath! }]);
+    const { checkpoints } = await reportOf(outputs);
+    expect(series.map(({ temperatures }) => temperatures.map(({ passAtK }) => passAtK))).toEqual(checkpoints.map(({ benchmarks }) => benchmarks[0]!.scores.map(({ passAtK }) => passAtK)));
+    expect(series.map(({ orders }) => orders!.arness.window[0]!.strict.mean)).toEqual(checkpoints.map(({ benchmarks }) => benchmarks[0]!.arness.local[0]!.mean));
+    expect(series.map(({ orders }) => orders!.arness.answer[0]!.global.mean)).toEqual(checkpoints.map(({ benchmarks }) => benchmarks[0]!.arnessOfAnswer.global[0]!.mean));
+    expect(changes[0]).toMatchObject({ measure: "pass@1", mean: 0.5, tasks: 2 });
   });
 
   it("repeats to the byte", async () => {

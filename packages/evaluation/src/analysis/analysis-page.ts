@@ -5,6 +5,7 @@ import type { ArnessAtK } from "./arness-curves.ts";
 import { COLORS, differenceChart, heatMap, lineChart, type CurvePoint } from "./charts.ts";
 import { FIGURE_STYLE, renderFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { noiseNotes } from "./noise.ts";
+import type { OrderCell } from "./order-map.ts";
 import type { Change, StepsStudy } from "./studies.ts";
 
 /** Draws an analysis as one self-contained HTML page: light and dark, readable on a phone, no scripts. */
@@ -104,10 +105,11 @@ function sinkSentence({ label, orders: { sink } }: Ordered): string {
 function mapFigures(each: Ordered): Figure[] {
   const { map } = each.orders;
   const legend = [legendOf(each)];
-  const cells = (value: "share" | "certainty") => map.map(({ positions, steps, ...cell }) => ({ positions, steps, value: cell[value] }));
+  const cells = (strengthOf: (cell: OrderCell) => number) => map.map((cell) => ({ positions: cell.positions, steps: cell.steps, strength: strengthOf(cell) }));
+  const byRoot = cells(({ share }) => Math.sqrt(share)); // so that small shares of long windows show
   return [
-    { title: "Order", chart: heatMap(`Order of tokens, ${each.label}`, cells("share"), each.color), says: "The stronger the colour, the more of these positions were fixed at these steps. From left to right, it is a diagonal. Shares of all answers, without interval.", legend },
-    { title: "Certainty", chart: heatMap(`Certainty, ${each.label}`, cells("certainty"), each.color), says: "The stronger the colour, the surer the model was of what it fixed there. Means over all answers, without interval.", legend },
+    { title: "Order", chart: heatMap(`Order of tokens, ${each.label}`, byRoot, each.color), says: "The stronger the colour, the more of these positions were fixed at these steps, by the square root of their share. From left to right, it is a diagonal. Over all answers, without interval.", legend },
+    { title: "Certainty", chart: heatMap(`Certainty, ${each.label}`, cells(({ certainty }) => certainty), each.color), says: "The stronger the colour, the surer the model was of what it fixed there. Means over all answers, without interval.", legend },
   ];
 }
 

@@ -55,19 +55,18 @@ const BAR_GAP = 2;
 export interface HeatCell {
   readonly positions: Bin;
   readonly steps: Bin;
-  /** 0..1 */
-  readonly value: number;
+  /** How strong its colour is, 0..1. */
+  readonly strength: number;
 }
 
 /** Positions from left to right, steps from the top down; the darker (in the dark, the lighter), the more. */
 export function heatMap(title: string, cells: readonly HeatCell[], color: number): Chart {
-  const rects = cells.map(({ positions, steps, value }) => ({ x1: positions.from, x2: positions.to, y1: steps.from, y2: steps.to, value }));
+  const rects = cells.map(({ positions, steps, strength }) => ({ x1: positions.from, x2: positions.to, y1: steps.from, y2: steps.to, strength }));
   return draw(title, {
     height: 240,
     x: { label: "position behind the prompt →", labelArrow: "none", ticks: 6 },
     y: { label: "↓ denoising step", labelArrow: "none", reverse: true, ticks: 6 },
-    opacity: { type: "sqrt", domain: [0, 1], range: [0, 1] },
-    marks: [Plot.rect(rects, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: seriesColor(color), fillOpacity: "value", shapeRendering: "crispEdges" }), Plot.frame({ strokeOpacity: 0.3 })],
+    marks: [Plot.rect(rects, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: seriesColor(color), fillOpacity: "strength", shapeRendering: "crispEdges" }), Plot.frame({ strokeOpacity: 0.3 })],
   });
 }
 
