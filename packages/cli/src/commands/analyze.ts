@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
-import { analyzeEvaluations, drawAnalysis, type Analysis, type EvaluationSource } from "@diffucoder/evaluation";
+import type { Analysis, EvaluationSource } from "@diffucoder/evaluation";
 import { findArtifact, type ArtifactRef, type Store } from "@diffucoder/lineage";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
 import { projectStore, UsageError } from "../project.ts";
@@ -15,6 +15,7 @@ export function analyzeCommand(): Command {
     .option("--out <file>", "the page", "analysis.html")
     .addOption(outputOption())
     .action(async (names: string[], { out, output }: { out: string; output: OutputFormat }) => {
+      const { analyzeEvaluations, drawAnalysis } = await import("@diffucoder/evaluation");
       const analysis = await analyzeEvaluations(await findEvaluations([...new Set(names)]));
       await writeFile(out, await drawAnalysis(analysis));
       print(output, analysis, renderAnalysis);
