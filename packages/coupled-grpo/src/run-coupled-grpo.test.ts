@@ -329,15 +329,21 @@ test("completions that the sandbox failed on have no reward, are counted, and st
 });
 
 test("a loss that is no number stops the stage, naming step and tasks", async () => {
+  const optimizer = { ...RECIPE.optimizer, learningRate: 1e38, warmupSteps: 0 }; // the first update throws the weights out of all bounds
+  const error = await failureOf(run(await storeWithCheckpoint(), { recipe: { ...RECIPE, start: FINAL, optimizer } }));
+  expect(error).toMatchObject({ code: "NonFiniteLoss", retryable: false, message: expect.stringMatching(/^stage coupled-grpo, step 2: expected a finite loss/) as string });
+  expect(error.details).toMatchObject({ step: 2, loss: "NaN", documents: expect.arrayContaining(reinforcementTasks.map(({ id }) => id)) as unknown });
+  expect((error.details.documents as string[]).length).toBe(2);
+});
+
+test("damaged weights stop the stage at the first rollout", async () => {
   const parameters = initialParameters(model, SEED);
   parameters.get("model.norm.weight")!.data.fill(Number.NaN);
   const directory = await workplace.directory();
   await saveCheckpoint(directory, { config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [] });
   const input = await workplace.store.artifacts.publish("checkpoint", directory, { step: 9 });
   const error = await failureOf(run(workplace.store, { input, recipe: { ...RECIPE, start: FINAL } }));
-  expect(error).toMatchObject({ code: "NonFiniteLoss", retryable: false, message: expect.stringMatching(/^stage coupled-grpo, step 1: expected a finite loss/) as string });
-  expect(error.details).toMatchObject({ step: 1, loss: "NaN", documents: expect.arrayContaining(reinforcementTasks.map(({ id }) => id)) as unknown });
-  expect((error.details.documents as string[]).length).toBe(2);
+  expect(error).toMatchObject({ code: "NonFiniteLogits", retryable: false });
 });
 
 test("a stage that cannot be built leaves no sandbox behind", async () => {

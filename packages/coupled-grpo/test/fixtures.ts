@@ -142,6 +142,7 @@ export async function trainedCheckpoint(workplace: Workplace, tokenizer: Tokeniz
       canvasLength: CANVAS,
       noise: NOISE,
       lossWeights: { kind: "inverse-level" as const },
+      microBatches: 1,
       optimizer: { learningRate: 0.01, warmupSteps: 10, finalShare: 0.2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 },
       validationBatches: 1,
     },

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { EngineError } from "./errors.ts";
-import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
+import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import type { Feed, NamedTensor, OptimizerMoments, Program, ProgramSpec, RunOptions } from "./program.ts";
 
 /** The same semantics as the native program, one operation at a time on whatever backend is loaded; fp32 only. */
@@ -9,6 +9,9 @@ export class EagerProgram implements Program {
   readonly #variables: Record<string, tf.Variable>;
   readonly #first: Record<string, tf.Variable>;
   readonly #second: Record<string, tf.Variable>;
+  /** Of gradients since the last step; empty unless the optimizer accumulates. */
+  readonly #sums: Record<string, tf.Variable>;
+  #accumulated = 0;
   #isDisposed = false;
 
   constructor(spec: ProgramSpec) {
@@ -21,6 +24,7 @@ export class EagerProgram implements Program {
     this.#variables = zeros();
     this.#first = zeros();
     this.#second = zeros();
+    this.#sums = spec.optimizer?.accumulates === true ? zeros() : {};
   }
 
   run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed> {
@@ -34,20 +38,46 @@ export class EagerProgram implements Program {
     });
   }
 
+  accumulate(graph: string, feeds: Readonly<Record<string, Feed>>) {
+    requireAccumulation(this.#spec);
+    return tf.tidy(() => {
+      const { gradients, outputs } = this.#gradientsOf(graph, feeds);
+      for (const [name, gradient] of gradients) this.#sums[name]!.assign(tf.add(this.#sums[name]!, gradient));
+      this.#accumulated += 1;
+      return { loss: outputs.loss![0]!, outputs };
+    });
+  }
+
   trainStep(graph: string, feeds: Readonly<Record<string, Feed>>, at: { readonly learningRate: number; readonly step: number }) {
+    return tf.tidy(() => {
+      const { gradients, outputs } = this.#gradientsOf(graph, feeds);
+      return { loss: outputs.loss![0]!, gradientNorm: this.#applyAdamW(this.#meansWith(gradients), at), outputs };
+    });
+  }
+
+  #gradientsOf(graph: string, feeds: Readonly<Record<string, Feed>>): { gradients: readonly Gradient[]; outputs: Record<string, Feed> } {
     const { inputs, build } = checkedGraph(this.#spec, graph, feeds);
     requireTrainable(this.#spec, graph);
     this.#requireLive();
-    return tf.tidy(() => {
-      let outputs: Record<string, Feed> = {};
-      const loss = () => {
-        const built = build(tensorsOf(inputs, feeds), { ...this.#variables });
-        outputs = readAll(built, Object.keys(built));
-        return lossOf(graph, built);
-      };
-      const { grads } = tf.variableGrads(loss, Object.values(this.#variables));
-      const gradients = Object.entries(this.#variables).map(([name, variable]) => [name, gradientOf(graph, name, variable, grads)] as const);
-      return { loss: outputs.loss![0]!, gradientNorm: this.#applyAdamW(gradients, at), outputs };
+    let outputs: Record<string, Feed> = {};
+    const loss = () => {
+      const built = build(tensorsOf(inputs, feeds), { ...this.#variables });
+      outputs = readAll(built, Object.keys(built));
+      return lossOf(graph, built);
+    };
+    const { grads } = tf.variableGrads(loss, Object.values(this.#variables));
+    return { gradients: Object.entries(this.#variables).map(([name, variable]) => [name, gradientOf(graph, name, variable, grads)]), outputs };
+  }
+
+  /** Means of these gradients and those accumulated, which begin again from zero. */
+  #meansWith(gradients: readonly Gradient[]): readonly Gradient[] {
+    if (this.#accumulated === 0) return gradients;
+    const share = 1 / (this.#accumulated + 1);
+    this.#accumulated = 0;
+    return gradients.map(([name, gradient]) => {
+      const mean = tf.mul(tf.add(this.#sums[name]!, gradient), share);
+      this.#sums[name]!.assign(tf.zerosLike(gradient));
+      return [name, mean];
     });
   }
 
@@ -72,7 +102,7 @@ export class EagerProgram implements Program {
 
   dispose(): void {
     this.#isDisposed = true;
-    for (const slot of [this.#variables, this.#first, this.#second]) tf.dispose(Object.values(slot));
+    for (const slot of [this.#variables, this.#first, this.#second, this.#sums]) tf.dispose(Object.values(slot));
   }
 
   #requireLive(): void {
@@ -95,7 +125,7 @@ export class EagerProgram implements Program {
     });
   }
 
-  #applyAdamW(gradients: readonly (readonly [variable: string, gradient: tf.Tensor])[], at: { readonly learningRate: number; readonly step: number }): number {
+  #applyAdamW(gradients: readonly Gradient[], at: { readonly learningRate: number; readonly step: number }): number {
     const { beta1, beta2, epsilon, weightDecay, decays, clipNorm } = this.#spec.optimizer!;
     const squares = gradients.map(([, gradient]) => tf.sum(tf.square(gradient)));
     const norm = tf.sqrt(tf.addN(squares)).dataSync()[0]!;
@@ -115,6 +145,8 @@ export class EagerProgram implements Program {
     return norm;
   }
 }
+
+type Gradient = readonly [variable: string, gradient: tf.Tensor];
 
 function tensorsOf(inputs: ProgramSpec["graphs"][string]["inputs"], feeds: Readonly<Record<string, Feed>>): Record<string, tf.Tensor> {
   return Object.fromEntries(

@@ -33,6 +33,12 @@ export function requireTrainable(spec: ProgramSpec, name: string): void {
   throw new EngineError("NotATrainGraph", `graph ${name}: expected \`train: true\` and an optimizer in the program, found neither or one`);
 }
 
+/** Sums of gradients are kept only where they were asked for. */
+export function requireAccumulation(spec: ProgramSpec): void {
+  if (spec.optimizer?.accumulates === true) return;
+  throw new EngineError("NotATrainGraph", "program: expected an optimizer with `accumulates: true`, found none");
+}
+
 /** Moments belong to an optimizer. */
 export function requireOptimizer(spec: ProgramSpec): void {
   if (spec.optimizer === undefined) throw new EngineError("NotATrainGraph", "program: expected an optimizer, found none");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { nativeBackend, type Binding } from "./backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
-import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
+import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { DataType, Graph, SAVED_MODEL_TAG, shapeOf } from "./graph.ts";
 import { hasNativeKernels } from "./native-kernels.ts";
 import {
@@ -32,6 +32,8 @@ export class NativeProgram implements Program {
   readonly #binding: Binding;
   readonly #outputsOf: ReadonlyMap<string, readonly string[]>;
   #session: number | undefined;
+  /** Gradients in the sums since the last step. */
+  #accumulated = 0;
 
   constructor(spec: ProgramSpec) {
     const backend = nativeBackend();
@@ -49,6 +51,7 @@ export class NativeProgram implements Program {
     const zeros = zerosOf(spec);
     this.#write("variable", zeros);
     if (spec.optimizer !== undefined) this.writeOptimizer({ first: zeros, second: zeros });
+    if (spec.optimizer?.accumulates === true) this.#write("gradient_sum", zeros);
   }
 
   run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed> {
@@ -65,10 +68,21 @@ export class NativeProgram implements Program {
     return Object.fromEntries(names.map((name, index) => [name, values[index]!]));
   }
 
+  accumulate(graph: string, feeds: Readonly<Record<string, Feed>>) {
+    checkedGraph(this.#spec, graph, feeds);
+    requireTrainable(this.#spec, graph);
+    requireAccumulation(this.#spec);
+    const names = this.#outputsOf.get(graph)!;
+    const [, ...values] = this.#call(this.#namedFeeds(graph, feeds), [`${graph}/accumulated`, ...names.map((name) => outputNode(graph, name))]);
+    this.#accumulated += 1;
+    const outputs = Object.fromEntries(names.map((name, index) => [name, values[index]!]));
+    return { loss: outputs.loss![0]!, outputs };
+  }
+
   trainStep(graph: string, feeds: Readonly<Record<string, Feed>>, at: { readonly learningRate: number; readonly step: number }) {
     checkedGraph(this.#spec, graph, feeds);
     requireTrainable(this.#spec, graph);
-    const { beta1, beta2, weightDecay } = this.#spec.optimizer!;
+    const { beta1, beta2, weightDecay, accumulates = false } = this.#spec.optimizer!;
     const names = this.#outputsOf.get(graph)!;
     const [, norm, ...values] = this.#call(
       [
@@ -77,9 +91,11 @@ export class NativeProgram implements Program {
         scalarFeed("optimizer/decay", at.learningRate * weightDecay),
         scalarFeed("optimizer/beta1_power", beta1 ** at.step),
         scalarFeed("optimizer/beta2_power", beta2 ** at.step),
+        ...(accumulates ? [scalarFeed("optimizer/gradient_share", 1 / (this.#accumulated + 1))] : []),
       ],
-      [`${graph}/updated`, `${graph}/gradient_norm`, ...names.map((name) => outputNode(graph, name))],
+      [accumulates ? `${graph}/settled` : `${graph}/updated`, `${graph}/gradient_norm`, ...names.map((name) => outputNode(graph, name))],
     );
+    this.#accumulated = 0;
     const outputs = Object.fromEntries(names.map((name, index) => [name, values[index]!]));
     return { loss: outputs.loss![0]!, gradientNorm: norm![0]!, outputs };
   }
@@ -158,7 +174,7 @@ export class NativeProgram implements Program {
   }
 }
 
-type Slot = "variable" | "first_moment" | "second_moment";
+type Slot = "variable" | "first_moment" | "second_moment" | "gradient_sum";
 
 interface SessionFeed {
   readonly node: string;
@@ -186,7 +202,9 @@ function zerosOf(spec: ProgramSpec): Map<string, NamedTensor> {
 
 /** Adds variables, their moments, and the nodes that read and write them; returns the read node of each variable. */
 function declareVariables(graph: Graph, spec: ProgramSpec): ReadonlyMap<string, string> {
-  const slots: Slot[] = spec.optimizer === undefined ? ["variable"] : ["variable", "first_moment", "second_moment"];
+  const moments: Slot[] = spec.optimizer === undefined ? [] : ["first_moment", "second_moment"];
+  const sums: Slot[] = spec.optimizer?.accumulates === true ? ["gradient_sum"] : [];
+  const slots: Slot[] = ["variable", ...moments, ...sums];
   for (const slot of slots) {
     const assignments = Object.entries(spec.variables).map(([name, shape]) => {
       const node = `${slot}/${name}`;
@@ -199,7 +217,7 @@ function declareVariables(graph: Graph, spec: ProgramSpec): ReadonlyMap<string, 
     graph.identity(`${slot}/written`, graph.float(1), assignments);
   }
   if (spec.optimizer !== undefined) {
-    for (const name of ["learning_rate", "decay", "beta1_power", "beta2_power"]) {
+    for (const name of ["learning_rate", "decay", "beta1_power", "beta2_power", ...(spec.optimizer.accumulates === true ? ["gradient_share"] : [])]) {
       graph.placeholder(`optimizer/${name}`, DataType.float32, []);
     }
   }
@@ -246,7 +264,9 @@ function recordGraph(options: {
         const { grads } = recorder.record(() => tf.variableGrads(loss, Object.values(variables)));
         const gradients = Object.entries(variables).map(([variable, tensor]) => recorder.nameOf(gradientOf(name, variable, tensor, grads)));
         const addUpdate = hasNativeKernels() ? addFusedAdamW : addAdamW;
-        addUpdate({ graph, name, variables: Object.keys(spec.variables), gradients, optimizer: spec.optimizer, outputs: Object.keys(outputs) });
+        const update = { graph, name, variables: Object.keys(spec.variables), gradients, optimizer: spec.optimizer, outputs: Object.keys(outputs) };
+        if (spec.optimizer.accumulates === true) addAccumulatedUpdate(update, addUpdate);
+        else addUpdate(update);
       } else {
         recorder.record(build);
       }
@@ -270,6 +290,26 @@ interface Update {
   readonly gradients: readonly string[];
   readonly optimizer: AdamWSpec;
   readonly outputs: readonly string[];
+}
+
+/**
+ * Adds the step on the mean of several gradients: `<name>/accumulated` puts one into the sums, `<name>/settled` takes the step
+ * with the sums and one more, then begins them anew.
+ */
+function addAccumulatedUpdate(update: Update, addUpdate: (update: Update) => void): void {
+  const { graph, name, variables, gradients } = update;
+  const additions = variables.map((variable, index) => graph.add("AssignAddVariableOp", [`gradient_sum/${variable}`, gradients[index]!], { dtype: FLOAT }));
+  graph.identity(`${name}/accumulated`, graph.float(1), additions);
+  const means = variables.map((variable, index) => {
+    const sum = graph.add("AddV2", [`gradient_sum/${variable}/read`, gradients[index]!], { T: FLOAT });
+    return graph.add("Mul", [sum, "optimizer/gradient_share"], { T: FLOAT });
+  });
+  addUpdate({ ...update, gradients: means });
+  const resets = variables.map((variable) => {
+    const zeros = graph.add("ZerosLike", [`gradient_sum/${variable}/read`], { T: FLOAT });
+    return graph.add("AssignVariableOp", [`gradient_sum/${variable}`, zeros, `^${name}/updated`], { dtype: FLOAT });
+  });
+  graph.identity(`${name}/settled`, graph.float(1), resets);
 }
 
 /**

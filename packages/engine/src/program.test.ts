@@ -106,6 +106,39 @@ describe.each(kinds)("%s program", (_, create) => {
     program.dispose();
   });
 
+  it("takes one step with the mean of accumulated gradients, bit for bit the step of that mean, and then begins anew", () => {
+    const accumulating = create(linear({ accumulates: true, clipNorm: 3, weightDecay: 0.1 }));
+    const plain = create(linear({ clipNorm: 3, weightDecay: 0.1 }));
+    for (const program of [accumulating, plain]) program.writeVariables(values([1, -2], 0.5));
+    // Means of thirds and quarters that fp32 holds: (1, 5, 2) + ... over 4, then a single gradient, then two over 2.
+    const rounds = [
+      { gradients: [[1, -3, 2], [5, 1, 0], [2, 2, 4], [0, 4, 2]], mean: [2, 1, 2] },
+      { gradients: [[1, 1, 1]], mean: [1, 1, 1] },
+      { gradients: [[4, 0, -8], [0, 2, 2]], mean: [2, 1, -3] },
+    ];
+    rounds.forEach(({ gradients, mean }, i) => {
+      const at = { learningRate: 0.1, step: i + 1 };
+      for (const [x, y, z] of gradients.slice(0, -1)) {
+        const before = bytesOf(accumulating);
+        const [w0, w1] = accumulating.readVariables().get("w")!.data;
+        const { loss, outputs } = accumulating.accumulate("fit", linearFeeds([x!, y!], z!));
+        expect(loss).toBeCloseTo(x! * w0! + y! * w1! + z! * accumulating.readVariables().get("b")!.data[0]!, 4);
+        expect(outputs.doubled).toEqual(Float32Array.of(2 * w0!, 2 * w1!));
+        expect(bytesOf(accumulating)).toEqual(before);
+      }
+      const last = gradients.at(-1)!;
+      const found = accumulating.trainStep("fit", linearFeeds([last[0]!, last[1]!], last[2]!), at);
+      const expected = plain.trainStep("fit", linearFeeds([mean[0]!, mean[1]!], mean[2]!), at);
+      expect(found.gradientNorm).toBe(expected.gradientNorm);
+      expect(bytesOf(accumulating)).toEqual(bytesOf(plain));
+    });
+    const refusal = expect.objectContaining({ code: "NotATrainGraph", message: "program: expected an optimizer with `accumulates: true`, found none" }) as Error;
+    expect(() => plain.accumulate("fit", linearFeeds([1, 1], 1))).toThrow(refusal);
+    expect(() => accumulating.accumulate("double", {})).toThrow(expect.objectContaining({ code: "NotATrainGraph" }) as Error);
+    for (const program of [accumulating, plain]) program.dispose();
+    expect(() => accumulating.accumulate("fit", linearFeeds([1, 1], 1))).toThrow(expect.objectContaining({ code: "Disposed" }) as Error);
+  });
+
   it("gives outputs as they were before the update, also where the gradient does not depend on a variable", () => {
     const size = 100_000; // large enough for reads and updates to overlap when nothing orders them
     const program = create(linear({ weightDecay: 0.5 }, size));

@@ -42,6 +42,8 @@ export interface AdamWSpec {
   decays(name: string): boolean;
   /** Largest global gradient norm; undefined leaves gradients as they are. */
   readonly clipNorm: number | undefined;
+  /** Whether gradients of several calls can make one step (`accumulate`), for one more copy of the variables; not unless given. */
+  readonly accumulates?: boolean;
 }
 
 export interface ProgramSpec {
@@ -70,7 +72,13 @@ export interface RunOptions {
 export interface Program {
   /** Computes outputs without changing anything. `fetch` defaults to all outputs. */
   run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed>;
-  /** One optimizer step. `step` counts from 1. Outputs are those before the update. */
+  /**
+   * Adds the gradient of these feeds to those that the next `trainStep` takes the mean of, and changes nothing else.
+   *
+   * @throws EngineError `NotATrainGraph` when the optimizer does not accumulate
+   */
+  accumulate(graph: string, feeds: Readonly<Record<string, Feed>>): { loss: number; outputs: Record<string, Feed> };
+  /** One optimizer step, with the mean of this gradient and those accumulated since the last one. `step` counts from 1. Outputs are those before the update. */
   trainStep(
     graph: string,
     feeds: Readonly<Record<string, Feed>>,

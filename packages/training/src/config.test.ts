@@ -8,6 +8,7 @@ test("only the number of steps has no default", () => {
   expect(schema.parse({ steps: 5 })).toEqual({
     steps: 5,
     batchSize: 16,
+    microBatches: 1,
     canvasLength: 64,
     noise: { levels: "independent", smallest: 1e-3 },
     lossWeights: { kind: "inverse-level" },
@@ -23,6 +24,7 @@ test.each([
   ["steps", { steps: 0 }],
   ["steps", { steps: undefined }],
   ["batchSize", { batchSize: 0 }],
+  ["microBatches", { microBatches: 0 }],
   ["canvasLength", { canvasLength: 1 }],
   ["validationBatches", { validationBatches: 0 }],
   ["noise.levels", { noise: { levels: "antithetic" } }],

@@ -15,6 +15,7 @@ export const optimizerSchema = z.strictObject({
 export const trainingRecipe = {
   steps: z.int().positive(),
   batchSize: z.int().positive().default(16).describe("canvases a step"),
+  microBatches: z.int().positive().default(1).describe("equal parts of a batch whose gradients make one step: activations are those of one part"),
   canvasLength: z.int().min(2).default(64).describe("tokens a canvas"),
   noise: z
     .strictObject({

@@ -20,6 +20,12 @@ test("a state to go back to adds weights and both moments", () => {
   expect(peak({ everySteps: 5, limit: 1 }) - peak()).toBe(12 * parameterCount(model));
 });
 
+test("parts of a batch take the activations of one part, and a sum of gradients", () => {
+  const peak = (batchSize: number, microBatches: number) => planTraining(model, { steps: 10, batchSize, canvasLength: 8, microBatches }, {}).peakMemoryBytes!;
+  expect(peak(4, 2)).toBe(peak(2, 1) + 4 * parameterCount(model));
+  expect(() => peak(4, 3)).toThrow("microBatches: expected a divisor of batchSize 4, found 3");
+});
+
 test("the planned model is the one in the facts of an input's plan, if it has any", () => {
   expect(plannedModel({ facts: { model: toHuggingFace(model) as never } })).toEqual({ ...model, headDim: 8 });
   expect(plannedModel({ facts: { vocabSize: 4 } })).toBeUndefined();

@@ -320,3 +320,26 @@ test("a roll-back rule that never acts changes nothing but the batch numbers in 
   expect(found).toEqual(expected);
   expect(ruled.summary).toEqual(plain.summary);
 });
+
+test("a batch in parts is one step: the figures, gradients and weights of the whole", async () => {
+  const own = { ...recipe, steps: 6 };
+  const source = workplace.source({ recipe: own, annealingSteps: 3 });
+  const [whole, parts] = [await train({ recipe: own, source }), await train({ recipe: { ...own, microBatches: 4 }, source })];
+  parts.checkpoint.metrics.forEach((line, i) => {
+    const expected = whole.checkpoint.metrics[i]!;
+    expect(Object.keys(line)).toEqual(Object.keys(expected));
+    for (const name of ["loss", "lossPerMasked", "crossEntropy", "gradientNorm"] as const) expect((line[name] as number) / (expected[name] as number)).toBeCloseTo(1, 3);
+  });
+  expect(parts.checkpoint.metrics[0]!.loss).toBeCloseTo(whole.checkpoint.metrics[0]!.loss as number, 5);
+  expect(parts.summary.validationLossAtStart).toBeCloseTo(whole.summary.validationLossAtStart, 5);
+  expect(parts.summary.validationLossAtEnd).toBeCloseTo(whole.summary.validationLossAtEnd, 2);
+  expect(await ledgerOf(parts.directory)).toEqual(await ledgerOf(whole.directory));
+  // The first moment after one step is a tenth of the gradient.
+  const one = { ...own, steps: 1 };
+  const [first, firstOfParts] = [await train({ recipe: one, source }), await train({ recipe: { ...one, microBatches: 2 }, source })];
+  for (const [name, { data }] of first.checkpoint.optimizer!.first) {
+    data.forEach((value, i) => expect(firstOfParts.checkpoint.optimizer!.first.get(name)!.data[i]).toBeCloseTo(value, 6));
+  }
+  const error = await failureOf(train({ recipe: { ...own, microBatches: 3 } }));
+  expect(error).toMatchObject({ code: "InvalidRecipe" });
+});

@@ -10,6 +10,7 @@ import { NonFiniteLoss } from "./errors.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry } from "./ledger.ts";
 import type { StartingModel } from "./load-start.ts";
+import { hiddenCount, microBatchSize, splitBatch } from "./micro-batches.ts";
 import { batchOfStep, isBadStep, type KeptState, type Rollback } from "./rollback.ts";
 import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
 
@@ -93,7 +94,7 @@ async function trainOneStep(trainer: Trainer, state: TrainingState, training: Di
   const batchNumber = batchOfStep(step, state.rollbacks);
   const batch = await source.trainingBatch(batchNumber);
   const learningRate = learningRateAt(step, recipe.steps, recipe.optimizer);
-  const { loss, gradientNorm, outputs } = trainer.step(batch, { learningRate, step });
+  const { loss, lossPerMasked, crossEntropy, gradientNorm } = trainer.step(batch, { learningRate, step });
   if (isBadStep({ loss, gradientNorm }, recipe.rollback)) {
     if (recipe.rollback === undefined || state.rollbacks.length === recipe.rollback.limit) {
       throw new NonFiniteLoss({ stage, step, batch: batchNumber, loss, gradientNorm, documents: batch.documents, rollbacks: state.rollbacks.length, largestGradientNorm: recipe.rollback?.largestGradientNorm });
@@ -106,8 +107,8 @@ async function trainOneStep(trainer: Trainer, state: TrainingState, training: Di
     stage,
     step,
     loss,
-    lossPerMasked: outputs.lossPerMasked![0]!,
-    crossEntropy: outputs.crossEntropy![0]!,
+    lossPerMasked,
+    crossEntropy,
     gradientNorm,
     learningRate,
     tokens: step * recipe.batchSize * recipe.canvasLength,
@@ -178,7 +179,8 @@ class Trainer {
 
   static async create(training: DiffusionTraining, dtype: "fp32" | "bf16"): Promise<Trainer> {
     const { model, recipe, source } = training;
-    const { batchSize, canvasLength, optimizer } = recipe;
+    const { canvasLength, optimizer, microBatches } = recipe;
+    const batchSize = microBatchSize(recipe);
     const graphs = rowCapacities(batchSize * canvasLength).flatMap((rowCapacity) =>
       (source.annealed ? [false, true] : [false]).map((annealed) => {
         const graph = diffusionLossGraph(model, { batchSize, canvasLength, rowCapacity, annealed });
@@ -195,20 +197,36 @@ class Trainer {
         weightDecay: optimizer.weightDecay,
         clipNorm: optimizer.clipNorm,
         decays: decays(model),
+        accumulates: microBatches > 1,
       },
       graphs: Object.fromEntries(graphs),
     });
     return new Trainer(program, training);
   }
 
-  step(batch: DiffusionBatch, at: { learningRate: number; step: number }): ReturnType<Program["trainStep"]> {
-    const { graph, feeds } = this.#layOut(batch, weightsOf(this.#training.recipe));
-    return this.program.trainStep(graph, feeds, at);
+  /** One step on the mean gradient of the batch's parts, and the figures of the whole batch. */
+  step(batch: DiffusionBatch, at: { learningRate: number; step: number }): StepFigures {
+    const { recipe } = this.#training;
+    const parts = splitBatch(batch, recipe.microBatches);
+    let gradientNorm = NaN;
+    const outputs = parts.map((part, i) => {
+      const { graph, feeds } = this.#layOut(part, weightsOf(recipe));
+      if (i < parts.length - 1) return this.program.accumulate(graph, feeds).outputs;
+      const taken = this.program.trainStep(graph, feeds, at);
+      gradientNorm = taken.gradientNorm;
+      return taken.outputs;
+    });
+    const figure = (name: string) => outputs.map((output) => output[name]![0]!);
+    const hidden = parts.map(hiddenCount);
+    return { loss: mean(figure("loss")), lossPerMasked: mean(figure("lossPerMasked"), hidden), crossEntropy: mean(figure("crossEntropy"), hidden), gradientNorm };
   }
 
   loss(batch: DiffusionBatch): number {
-    const { graph, feeds } = this.#layOut(batch, inverseLevelWeights);
-    return this.program.run(graph, feeds, ["loss"]).loss![0]!;
+    const losses = splitBatch(batch, this.#training.recipe.microBatches).map((part) => {
+      const { graph, feeds } = this.#layOut(part, inverseLevelWeights);
+      return this.program.run(graph, feeds, ["loss"]).loss![0]!;
+    });
+    return mean(losses);
   }
 
   weights() {
@@ -222,16 +240,30 @@ class Trainer {
     return { step, parameters: this.program.readVariables(), optimizer: this.program.readOptimizer() };
   }
 
-  #layOut({ canvases, originals, maskableCount, attentionBias }: DiffusionBatch, weights: LossWeights) {
-    const { batchSize, canvasLength } = this.#training.recipe;
-    const masked = canvases.reduce((sum, canvas) => sum + canvas.masked.length, 0);
-    const rowCapacity = rowCapacities(batchSize * canvasLength).find((capacity) => capacity >= masked)!;
+  #layOut(batch: DiffusionBatch, weights: LossWeights) {
+    const { canvases, originals, maskableCount, attentionBias } = batch;
+    const masked = hiddenCount(batch);
+    const rowCapacity = rowCapacities(canvases.length * this.#training.recipe.canvasLength).find((capacity) => capacity >= masked)!;
     const feeds = diffusionFeeds({ canvases, originals, maskableCount, rowCapacity, weightsOf: weights });
     return {
       graph: graphName(rowCapacity, attentionBias !== undefined),
       feeds: { ...feeds, ...(attentionBias === undefined ? {} : { attentionBias }) },
     };
   }
+}
+
+interface StepFigures {
+  readonly loss: number;
+  readonly lossPerMasked: number;
+  readonly crossEntropy: number;
+  readonly gradientNorm: number;
+}
+
+/** Weighted mean; of a single value that value, whatever it weighs. */
+function mean(values: readonly number[], weights: readonly number[] = values.map(() => 1)): number {
+  if (values.length === 1) return values[0]!;
+  const total = weights.reduce((a, b) => a + b, 0);
+  return values.reduce((sum, value, i) => sum + value * weights[i]!, 0) / Math.max(1, total);
 }
 
 function weightsOf({ lossWeights }: TrainingRecipe): LossWeights {
