@@ -1,15 +1,18 @@
 // The corpus stage with all that a recipe can ask for, on small tables.
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DOCUMENTS_FILE, docIdOf, readDocuments } from "@diffucoder/formats";
-import type { ArtifactRef, Store } from "@diffucoder/lineage";
+import { DOCUMENTS_FILE, docIdOf, openShards, readDocuments } from "@diffucoder/formats";
+import { sha256, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import { Tokenizer } from "@diffucoder/tokenizer";
 import { afterEach, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
 import { readTable, type Row } from "../src/attribute-table.ts";
 import { explainDocument } from "../src/index.ts";
 import { boundedSignals } from "../src/quality/thresholds.ts";
 import type { CorpusReport } from "../src/report/build-report.ts";
 import { emptyStore, runCorpus, runTokenize } from "./run-stages.ts";
 import { addTable, program, tableCorpus, type TableRow } from "./table-corpus.ts";
+import { tinyCard } from "./tiny-card.ts";
 import { temporaryDirectory, writeTree } from "./temporary-directory.ts";
 
 afterEach(() => {
@@ -176,8 +179,6 @@ test("secrets that were planted are in no document and no shard; the document ke
   expect(summary).toMatchObject({ personalData: { "email email": 1, "ip-address ipv4": 1, "key github": 1 } });
   const stored = JSON.stringify(await table("personal-data")) + JSON.stringify(rows);
   const { outputs } = await runTokenize(store, { vocabSize: 300 }, { documents: ref });
-  const { Tokenizer } = await import("@diffucoder/tokenizer");
-  const { openShards } = await import("@diffucoder/formats");
   const tokenizer = Tokenizer.fromJson(await readFile(await store.artifacts.file(outputs.shards!, "tokenizer.json"), "utf8"));
   const shards = await openShards((path) => store.artifacts.file(outputs.shards!, `train/${path}`));
   const text = tokenizer.decode(await shards.readTokens(0, shards.tokenCount));
@@ -193,7 +194,6 @@ test("decontamination names item and rule, finds what was planted, and drops ent
   const rows = [ALPHA, { content: `${BETA.content}# check if in the given list any two numbers are closer than that\n`, path: "run.py" }, { content: `${program("gamma")}\ndef has_close_elements(x):\n    return x\n`, path: "name.py" }];
   const { baseDirectory, source } = await tableCorpus(rows);
   await writeTree(baseDirectory, { "b.jsonl": JSON.stringify(item) });
-  const { sha256 } = await import("@diffucoder/lineage");
   const benchmarks = [{ kind: "file", path: "b.jsonl", sha256: sha256(JSON.stringify(item)) }];
   const run = async (decontamination: object) => {
     const store = await emptyStore();
@@ -234,8 +234,6 @@ test("drift of a card's counts is waived as it was found, and is in the stage ke
   const changes = { counts: { files: 2, bytes: 10 }, origin: { kind: "tree" as const, path: "tree", license: "MIT" }, include: ["**/*.py"] };
   const baseDirectory = await temporaryDirectory();
   await writeTree(baseDirectory, { "tree/a.py": "x = 1\n" });
-  const { stringify } = await import("yaml");
-  const { tinyCard } = await import("./tiny-card.ts");
   const { directory: _, sha256: __, ...card } = tinyCard(changes);
   await writeFile(join(baseDirectory, "tiny.yaml"), stringify(card));
   const run = async (waivers: object[]) => runCorpus(await emptyStore(), { sources: [{ card: "tiny.yaml" }], waivers }, { baseDirectory });
@@ -349,7 +347,6 @@ test("files of a repository lie side by side by path where packing asks for it, 
   const at = (repo: string | undefined, path: string) => ({ content: program(path.replaceAll(/\W/g, "")), path, ...(repo === undefined ? {} : { repo }) });
   const { store, ref } = await build([at("r", "z.py"), at(undefined, "n.py"), at("s", "b.py"), at("r", "a.py"), at("s", "a2.py")], { validationShare: 0.001 });
   const pathOf = new Map((await Array.fromAsync(readDocuments(await store.artifacts.file(ref, DOCUMENTS_FILE)))).map(({ docId, path }) => [docId, path]));
-  const { openShards } = await import("@diffucoder/formats");
   const order = async (packing: string) => {
     const { outputs } = await runTokenize(store, { vocabSize: 300, packing }, { documents: ref });
     const shards = await openShards((path) => store.artifacts.file(outputs.shards!, `train/${path}`));

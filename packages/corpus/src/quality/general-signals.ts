@@ -92,7 +92,8 @@ function repetitionSignals(words: readonly string[], letters: number): Signals {
       nextRuns[start] = run;
       nextTimes[run]!++;
     }
-    if (size <= 4) signals[`frac_chars_top_${size}grams`] = letters === 0 ? undefined : mostFrequent(nextTimes, firstAt, lengths, size) / letters;
+    // A run that overlaps its next occurrence counts the shared words twice, hence the bound.
+    if (size <= 4) signals[`frac_chars_top_${size}grams`] = letters === 0 ? undefined : Math.min(1, mostFrequent(nextTimes, firstAt, lengths, size) / letters);
     else signals[`frac_chars_dupe_${size}grams`] = share(lettersCovered(lengths, covered), letters);
     [runs, times] = [nextRuns, nextTimes];
   }

@@ -198,6 +198,10 @@ test("prose by hand: sentences, bullets, capitals, links, endings, repeated line
   expect(signals("【a】 b c d\n", "markdown").frac_words_full_bracket).toBe(2 / 4);
 });
 
+test("runs that overlap themselves are at most the whole text", () => {
+  expect(signals("def f():\n".repeat(3), "python").frac_chars_top_3grams).toBe(1);
+});
+
 test("any text of any language is measured, and no share leaves 0 to 1", () => {
   const text = fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("\n", "def f():\n", "'''", '"', "/*", "//", "<!--", "\\", "0x1", "    ")), { maxLength: 12 }).map((parts) => parts.join(""));
   fc.assert(
