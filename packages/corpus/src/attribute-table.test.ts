@@ -9,14 +9,15 @@ const COLUMNS = { doc_id: "text", note: "text?", value: "number?", count: "count
 
 test("rows come back as they were written, with what they leave out left out", async () => {
   const path = join(await temporaryDirectory(), "t.parquet");
+  // -0 + 0 is 0: the sign of zero is no part of a table.
   const row = fc.record(
-    { doc_id: fc.stringMatching(/^[0-9a-f]{4}$/), note: fc.string({ unit: "grapheme" }), value: fc.double({ noNaN: true }), count: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }) },
+    { doc_id: fc.stringMatching(/^[0-9a-f]{4}$/), note: fc.string({ unit: "grapheme" }), value: fc.double({ noNaN: true }).map((value) => value + 0), count: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }) },
     { requiredKeys: ["doc_id", "count"] },
   );
   await fc.assert(
     fc.asyncProperty(fc.array(row, { maxLength: 20 }), async (rows) => {
       expect(await writeTable(path, COLUMNS, rows as Row[])).toBe(rows.length);
-      expect(await Array.fromAsync(readTable(path))).toEqual(rows.map((each) => ({ ...each, ...(each.value === undefined ? {} : { value: each.value + 0 }) })));
+      expect(await Array.fromAsync(readTable(path))).toEqual(rows);
     }),
     { numRuns: 25 },
   );

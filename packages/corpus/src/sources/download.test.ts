@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -48,7 +48,9 @@ test("a transfer that broke off may be tried again, and goes on where it stopped
   const { url, folder, ranges } = await serve((request, response) => {
     if (calls++ > 0) return sendRange(request, response);
     response.writeHead(200, { "content-length": CONTENT.length });
-    response.write(CONTENT.subarray(0, 1000), () => response.destroy());
+    response.write(CONTENT.subarray(0, 1000));
+    const arrived = async () => (await stat(join(folder, `${DIGEST}.part`)).catch(() => ({ size: 0 }))).size > 0;
+    void vi.waitUntil(arrived, { timeout: 20_000 }).then(() => response.destroy());
   });
   await expect(fetchPinned("tiny", url, DIGEST)).rejects.toMatchObject({ code: "SourceMissing", retryable: true });
   expect(await readdir(folder)).toEqual([`${DIGEST}.part`]); // nothing stands under the name
