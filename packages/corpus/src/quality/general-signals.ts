@@ -21,29 +21,31 @@ export function generalSignals(view: TextView): Signals {
     num_chars_line_max: lines.reduce((most, line) => Math.max(most, line.length), 0),
     num_chars_line_mean: share(text.length, lines.length),
     mean_word_length: share(letters, words.length),
-    frac_words_unique: share(counts.size, words.length),
+    frac_words_unique: fraction(counts.size, words.length),
     entropy_unigram: entropy(counts, words.length),
-    frac_chars_replacement_symbols: share(characters.replacements, text.length),
-    frac_chars_alphabet: share(characters.letters, characters.visible),
-    frac_chars_digital: share(characters.digits, characters.visible),
-    frac_chars_whitespace: share(characters.whiteSpace, text.length),
+    frac_chars_replacement_symbols: fraction(characters.replacements, text.length),
+    frac_chars_alphabet: fraction(characters.letters, characters.visible),
+    frac_chars_digital: fraction(characters.digits, characters.visible),
+    frac_chars_whitespace: fraction(characters.whiteSpace, text.length),
     ...repetitionSignals(words, letters),
     frac_lines_dupe_lines: duplicateCodeLines(codeLines),
-    frac_chars_comments: share(comments.length, text.length),
+    frac_chars_comments: fraction(comments.length, text.length),
     cate_xml_start: flag(text.slice(0, 100).includes("<?xml version=")),
     cate_autogen: flag(/generate|autogen|do not edit/i.test(text.slice(0, 200))),
     cate_encoded_data: flag(holdsEncodedData(text)),
     frac_lines_long_string: share(linesOfManyTokens(code), codeLines.length),
-    frac_chars_string_length: share(sum(strings), code.length),
-    frac_chars_long_word_length: share(sum(strings.flatMap((string) => string.split(/\s+/)).filter((word) => word.length > 20 && !/https?:\/\/\S/.test(word))), code.length),
+    frac_chars_string_length: fraction(sum(strings), code.length),
+    frac_chars_long_word_length: fraction(sum(strings.flatMap((string) => string.split(/\s+/)).filter((word) => word.length > 20 && !/https?:\/\/\S/.test(word))), code.length),
     frac_lines_string_concat: share(count(codeLines, (line) => /=\s*["'][^"'\n]+["']\s*\+\s*["'][^"'\n]+["']/.test(line)), codeLines.length),
-    frac_chars_hex_words: share(sum(code.match(/\b0[xX][0-9a-fA-F]+\b/g) ?? []), code.length),
+    frac_chars_hex_words: fraction(sum(code.match(/\b0[xX][0-9a-fA-F]+\b/g) ?? []), code.length),
     frac_lines_prompt_comments: share(count(comments.split("\n"), (line) => /your code here|fixme|todo/i.test(line)), lines.length),
     frac_lines_assert: share(count(codeLines, (line) => /assert/i.test(line)), codeLines.length),
   };
 }
 
 export const share = (part: number, whole: number): number | undefined => (whole === 0 ? undefined : part / whole);
+/** At most 1: runs that overlap count their common words twice, and joined comments have line ends that the text may lack. */
+export const fraction = (part: number, whole: number): number | undefined => (whole === 0 ? undefined : Math.min(1, part / whole));
 export const flag = (is: boolean): number => (is ? 1 : 0);
 export const count = (lines: readonly string[], is: (line: string) => boolean): number => lines.reduce((found, line) => found + (is(line) ? 1 : 0), 0);
 const sum = (parts: readonly string[]): number => parts.reduce((total, part) => total + part.length, 0);
@@ -92,9 +94,8 @@ function repetitionSignals(words: readonly string[], letters: number): Signals {
       nextRuns[start] = run;
       nextTimes[run]!++;
     }
-    // A run that overlaps its next occurrence counts the shared words twice, hence the bound.
-    if (size <= 4) signals[`frac_chars_top_${size}grams`] = letters === 0 ? undefined : Math.min(1, mostFrequent(nextTimes, firstAt, lengths, size) / letters);
-    else signals[`frac_chars_dupe_${size}grams`] = share(lettersCovered(lengths, covered), letters);
+    if (size <= 4) signals[`frac_chars_top_${size}grams`] = fraction(mostFrequent(nextTimes, firstAt, lengths, size), letters);
+    else signals[`frac_chars_dupe_${size}grams`] = fraction(lettersCovered(lengths, covered), letters);
     [runs, times] = [nextRuns, nextTimes];
   }
   return signals;

@@ -1,4 +1,4 @@
-import { share, count, type Signals } from "./general-signals.ts";
+import { count, fraction, share, type Signals } from "./general-signals.ts";
 import type { TextView } from "./text-view.ts";
 
 /** Signals of texts for people to read. @source OpenCoder, arXiv:2411.04905v3, appendix A */
@@ -20,8 +20,8 @@ export function proseSignals({ text, lines, words, characters }: TextView): Sign
     frac_lines_end_with_readmore: share(count(trimmed, (line) => /(\.\.\.|…|全文|详情|详细|更多|もっと|詳細|もっと読む|المزيد|تفاصيل)[\]】)>》]*$/u.test(line)), lines.length),
     frac_lines_start_with_bullet: share(count(trimmed, (line) => /^[•●○■□▪▫※·➢∙‣⁃◦*–—-]/u.test(line)), lines.length),
     frac_words_all_caps: share(count(raw, (word) => /\p{Lu}/u.test(word) && word === word.toUpperCase()), raw.length),
-    frac_words_full_bracket: share(count([...text], (character) => character === "【" || character === "】"), words.length),
-    frac_chars_hyperlink_html_tag: share(marked.reduce((sum, each) => sum + each.length, 0), text.length),
+    frac_words_full_bracket: fraction(count([...text], (character) => character === "【" || character === "】"), words.length),
+    frac_chars_hyperlink_html_tag: fraction(marked.reduce((sum, each) => sum + each.length, 0), text.length),
     frac_chars_alphabet: share(characters.letters, characters.visible),
   };
 }
