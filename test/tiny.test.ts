@@ -64,7 +64,7 @@ test("lineage leads from the report back to cards, files and benchmark, and ever
 test("the report is laid out as a page and as data, with the metrics of all stages", async () => {
   const folder = join(project.root, "report");
   expect((await project.run("export", `evaluation.report@${undisturbed.runId}`, folder)).code).toBe(0);
-  expect(readdirSync(folder).sort()).toEqual(["metrics.jsonl", "report.html", "report.json", "samples.jsonl"]);
+  expect(readdirSync(folder).sort()).toEqual(["evalplus", "metrics.jsonl", "report.html", "report.json", "samples.jsonl"]);
   expect(JSON.parse(readFileSync(join(folder, "report.json"), "utf8"))).toEqual(stageOf(undisturbed, "evaluation").summary);
   const metrics = readFileSync(join(folder, "metrics.jsonl"), "utf8").trim().split("\n").map((line) => (JSON.parse(line) as { stage: string }).stage);
   expect([...new Set(metrics)]).toEqual(["pretraining", "annealing", "instruction-tuning", "coupled-grpo"]);
@@ -72,7 +72,7 @@ test("the report is laid out as a page and as data, with the metrics of all stag
   writeFileSync(join(folder, "report.html"), "scribbled over");
   expect((await project.run("lineage", "verify")).code).toBe(0);
   const again = await project.run("export", `evaluation.report@${undisturbed.runId}`, folder);
-  expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/expected an empty or new folder, found 4 files/) });
+  expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/expected an empty or new folder, found 5 files/) });
 });
 
 test("a checkpoint answers a prompt, equally for an equal seed", async () => {
