@@ -162,14 +162,6 @@ float exponentials(const Geometry& g, float shift, float* scores) {
   return sumOf(sum);
 }
 
-float largest(const float* values, int64_t count) {
-  Vector best = broadcast(values[0]);
-  const int64_t whole = count / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes) best = larger(load(values + i), best);
-  if (whole < count) best = larger(loadSome(values + whole, count - whole, values[0]), best);
-  return largestOf(best);
-}
-
 /** Calls `body` with the kind of operands that the node asks for. */
 template <typename Body>
 void withOperands(Call& call, const Geometry& geometry, Body body) {
@@ -215,7 +207,7 @@ struct Attention {
         for (int64_t row = 0; row < rows; row++) {
           float* line = scores + row * across;
           addMask(from, start + row, line);
-          const float shift = largest(line, g.length);
+          const float shift = largestOf(line, g.length);
           total[row] = exponentials(g, shift, line);
           logSum[(canvas * g.heads + head) * g.length + start + row] = shift + std::log(total[row]);
         }

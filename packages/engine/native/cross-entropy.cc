@@ -40,11 +40,8 @@ struct CrossEntropy {
   }
 
   static float logSumExp(const float* x, int64_t count) {
-    Vector largest = broadcast(x[0]);
+    const float top = largestOf(x, count);
     const int64_t whole = count / kLanes * kLanes;
-    for (int64_t i = 0; i < whole; i += kLanes) largest = larger(load(x + i), largest);
-    if (whole < count) largest = larger(loadSome(x + whole, count - whole, x[0]), largest);
-    const float top = largestOf(largest);
     Vector sum{};
     for (int64_t i = 0; i < whole; i += kLanes) sum += exponential(load(x + i) - top);
     float total = sumOf(sum);

@@ -14,23 +14,22 @@ int64_t elementsOf(const Shape& shape) {
   return count;
 }
 
-float Attributes::real(const char* name) const {
-  float value = 0;
+namespace {
+
+template <typename Value>
+Value attribute(TF_OpKernelConstruction* construction, const char* name, void (*read)(TF_OpKernelConstruction*, const char*, Value*, TF_Status*)) {
+  Value value = 0;
   TF_Status* status = TF_NewStatus();
-  TF_OpKernelConstruction_GetAttrFloat(construction_, name, &value, status);
-  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction_, status);
+  read(construction, name, &value, status);
+  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
   return value;
 }
 
-int64_t Attributes::integer(const char* name) const {
-  int64_t value = 0;
-  TF_Status* status = TF_NewStatus();
-  TF_OpKernelConstruction_GetAttrInt64(construction_, name, &value, status);
-  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction_, status);
-  TF_DeleteStatus(status);
-  return value;
-}
+}  // namespace
+
+float Attributes::real(const char* name) const { return attribute(construction_, name, &TF_OpKernelConstruction_GetAttrFloat); }
+int64_t Attributes::integer(const char* name) const { return attribute(construction_, name, &TF_OpKernelConstruction_GetAttrInt64); }
 
 Call::Call(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {
   const int count = TF_NumInputs(context);

@@ -61,6 +61,15 @@ inline Vector squareRoot(Vector x) {
 
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
+/** Largest of `count` numbers, at least one. */
+inline float largestOf(const float* values, int64_t count) {
+  Vector best = broadcast(values[0]);
+  const int64_t whole = count / kLanes * kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) best = larger(load(values + i), best);
+  if (whole < count) best = larger(loadSome(values + whole, count - whole, values[0]), best);
+  return largestOf(best);
+}
+
 /**
  * e to the power of each lane, to 1e-7 relative; NaN stays NaN, below -87 it is 0.
  *
