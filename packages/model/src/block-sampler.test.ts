@@ -117,6 +117,21 @@ describe.each(KINDS)("block sampler with a %s cache", (cache) => {
     }
   });
 
+  it("keeps the first pass of the first block, where without a cache it is kept of the whole answer", async () => {
+    const config = configOf();
+    const decoding = { prompts: [[1, 4], [2, 3, 3]], suffixes: [[], [4]], maskId: config.maskId, steps: 9, algorithm: "entropy", temperature: 0.7, keepFirstPass: true, streamOf: (sample: number) => ({ seed: 1, stage: "t", sample, purpose: "d" }) } as const;
+    const plain = await createSampler(config, { batchSize: 2, canvasLength: LENGTH, windowLength: 10, dtype: "fp32" });
+    plain.setParameters(vividParameters(config));
+    const whole = decode(plain, { ...decoding, blockLength: 4 }).map(({ firstEntropy }) => [...firstEntropy!]);
+    plain.dispose();
+    const cached = await open(config, cache);
+    const kept = decode(cached, decoding).map(({ firstEntropy }) => [...firstEntropy!]);
+    cached.dispose();
+    expect(whole.map(({ length }) => length)).toEqual([10, 8]);
+    for (const entropies of whole) for (const entropy of entropies) expect(entropy).toSatisfy((nats: number) => nats > 0 && nats < Math.log(11));
+    expect(kept).toEqual(whole.map((entropies) => entropies.map((entropy, offset) => (offset < 4 ? (expect.closeTo(entropy, 4) as number) : NaN))));
+  });
+
   it("decodes a prompt to the same tokens alone and in a batch, and leaves no tensor behind", async () => {
     const config = configOf();
     const before = tf.memory().numTensors;

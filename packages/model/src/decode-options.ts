@@ -21,6 +21,8 @@ export interface DecodeOptions extends TokenFilter {
   readonly blockLength?: number;
   /** An answer is done when its first `endId` and all before it are fixed; what is still masked becomes `fillId`. */
   readonly stop?: { readonly endId: number; readonly fillId: number };
+  /** Whether to keep how unsure the model is of every position while nothing is fixed, see `DecodedCanvas.firstEntropy`. */
+  readonly keepFirstPass?: boolean;
   /** Random stream of a prompt: a completion does not depend on what else is in the batch. */
   readonly streamOf: (prompt: number) => StreamKey;
   /** Called before each evaluation of the model. */

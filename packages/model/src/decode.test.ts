@@ -210,6 +210,26 @@ describe("decode", () => {
     });
   });
 
+  it.each<Partial<DecodeOptions>>([{}, { temperature: 0.5, topP: 0.6, topK: 2 }, { algorithm: "origin", steps: 40 }, { blockLength: 2 }])("keeps the entropy of every position at the first pass, whatever is drawn (%o)", (changes) => {
+    const base = sampler(7, 2);
+    const prompts = [[1], [2, 3], [0]];
+    const kept = decode(base, options({ prompts, ...changes, keepFirstPass: true }));
+    const plain = decode(base, options({ prompts, ...changes }));
+    kept.forEach(({ firstEntropy, ...canvas }, i) => {
+      const { firstEntropy: none, ...same } = plain[i]!;
+      expect([canvas, none]).toEqual([same, undefined]);
+      const empty = Int32Array.from({ length: 14 }, (_, at) => prompts[i]![at] ?? MASK);
+      const logits = base.logitsOf(empty);
+      const expected = Array.from(canvas.trace, (_, offset) => {
+        const row = prompts[i]!.length + offset - 1;
+        const powers = [...logits.subarray(row * VOCABULARY, (row + 1) * VOCABULARY)].map(Math.exp);
+        const sum = powers.reduce((a, b) => a + b);
+        return Math.log(sum) - powers.reduce((mean, power) => mean + (power / sum) * Math.log(power), 0);
+      });
+      expect([...firstEntropy!]).toEqual(expected.map((entropy) => expect.closeTo(entropy, 6) as number));
+    });
+  });
+
   it.each([
     [{ steps: 0 }, "steps: expected a whole number above 0, found 0"],
     [{ steps: 1.5 }, "steps: expected a whole number above 0, found 1.5"],

@@ -5,7 +5,7 @@ import { ModelError } from "./errors.ts";
 import { OpenCanvas, type DecodedCanvas } from "./open-canvas.ts";
 import { chooseAtRandom, chooseInParallel, chooseMostConfident, type FixedPosition, type OpenPosition } from "./position-choice.ts";
 import { isBlockSampler, readCanvases, type BlockSampler, type Reading, type Sampler } from "./sampler.ts";
-import { confidenceOf, drawIndex, filteredProbs, indexOfLargest } from "./token-distribution.ts";
+import { confidenceOf, drawIndex, entropyOf, filteredProbs, indexOfLargest } from "./token-distribution.ts";
 import { noiseTimes, transferShare } from "./transfer-schedule.ts";
 
 /**
@@ -71,7 +71,10 @@ function decodeBlock(sampler: Sampler | BlockSampler, options: DecodeOptions, bl
     if (active.some(({ reading }) => reading === undefined)) {
       options.onStep?.();
       const latest = read();
-      for (const block of active) block.reading ??= latest;
+      for (const block of active) {
+        if (block.canvas.awaitsFirstPass) keepFirstPass(sampler, block, latest);
+        block.reading ??= latest;
+      }
     }
     for (const block of active) denoise(sampler, options, block, step);
   }
@@ -86,13 +89,27 @@ function readerOf(sampler: Sampler | BlockSampler, options: DecodeOptions, block
   return () => {
     for (const { canvas, row } of blocks) tokens.set(canvas.tokens, row * sampler.canvasLength);
     if (!isBlockSampler(sampler)) {
-      const positions = blocks.flatMap(({ canvas, row, start, end }) => canvas.openPositions(start, end).map((position) => row * sampler.canvasLength + position));
+      const positions = blocks.flatMap((block) => positionsToRead(sampler, block).map((position) => block.row * sampler.canvasLength + position));
       return readCanvases(sampler, tokens, Int32Array.from(positions), request);
     }
     if (isOpened) return sampler.readBlocks(tokens, request);
     isOpened = true;
     return sampler.openBlocks(tokens, blocks, request);
   };
+}
+
+/** The block's open positions; the whole answer's at a first pass that is to be kept, unless a block cache reads the block alone. */
+function positionsToRead(sampler: Sampler | BlockSampler, { canvas, start, end }: Block): number[] {
+  const { promptLength, answerLength, awaitsFirstPass } = canvas;
+  return awaitsFirstPass && !isBlockSampler(sampler) ? canvas.openPositions(promptLength, promptLength + answerLength) : canvas.openPositions(start, end);
+}
+
+function keepFirstPass(sampler: Sampler | BlockSampler, block: Block, { logits, rowOf }: Reading): void {
+  const { vocabSize } = sampler;
+  block.canvas.keepFirstPass(positionsToRead(sampler, block), (position) => {
+    const at = rowOf(block.row, position);
+    return entropyOf(filteredProbs(logits.subarray(at * vocabSize, (at + 1) * vocabSize), { temperature: 1 }));
+  });
 }
 
 const UNKNOWN = { lowest: -Infinity, highest: Infinity };

@@ -11,6 +11,11 @@ export interface DecodedCanvas {
   readonly trace: Int32Array; // [A]
   /** How sure the model was of each position of the answer when it was fixed; NaN where decoding stopped before. */
   readonly confidence: Float64Array; // [A]
+  /**
+   * Entropy, in nats, of what the model says of each position of the answer while all are masked: at temperature 1, with
+   * no token cut. NaN where the first pass did not look: behind the first block of a block cache. Undefined unless asked for.
+   */
+  readonly firstEntropy: Float64Array | undefined; // [A]
   /** Positions of the answer in the order they were fixed; within a step, most confident first (`origin`: from left to right). */
   readonly order: readonly number[];
 }
@@ -24,6 +29,8 @@ export class OpenCanvas {
   readonly #trace: Int32Array; // [A]
   readonly #confidence: Float64Array; // [A]
   readonly #order: number[] = [];
+  readonly #keepsFirstPass: boolean;
+  #firstEntropy: Float64Array | undefined; // [A]
   readonly #stop: DecodeOptions["stop"];
   #step = 0;
   #isStopped = false;
@@ -47,6 +54,7 @@ export class OpenCanvas {
     this.#confidence = new Float64Array(this.answerLength).fill(NaN);
     this.draws = stream(options.streamOf(index));
     this.#stop = options.stop;
+    this.#keepsFirstPass = options.keepFirstPass === true;
   }
 
   /** Positions from `start` on, up to `end`, that are still masked. */
@@ -55,6 +63,17 @@ export class OpenCanvas {
     if (this.#isStopped) return positions;
     for (let position = start; position < end; position++) if (this.#trace[position - this.promptLength] === -1) positions.push(position);
     return positions;
+  }
+
+  /** Whether the next reading is the first, and to be kept. */
+  get awaitsFirstPass(): boolean {
+    return this.#keepsFirstPass && this.#firstEntropy === undefined;
+  }
+
+  /** Keeps the entropies of the first pass, of the positions that it read. */
+  keepFirstPass(positions: readonly number[], entropyOf: (position: number) => number): void {
+    this.#firstEntropy = new Float64Array(this.answerLength).fill(NaN);
+    for (const position of positions) this.#firstEntropy[position - this.promptLength] = entropyOf(position);
   }
 
   /** Ends a denoising step. */
@@ -71,7 +90,7 @@ export class OpenCanvas {
   }
 
   result(): DecodedCanvas {
-    return { tokens: this.tokens, promptLength: this.promptLength, trace: this.#trace, confidence: this.#confidence, order: this.#order };
+    return { tokens: this.tokens, promptLength: this.promptLength, trace: this.#trace, confidence: this.#confidence, firstEntropy: this.#firstEntropy, order: this.#order };
   }
 
   #hasEnd(endId: number): boolean {

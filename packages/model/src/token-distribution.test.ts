@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { drawIndex, filteredProbs } from "./token-distribution.ts";
+import { drawIndex, entropyOf, filteredProbs } from "./token-distribution.ts";
 
 describe("filteredProbs", () => {
   const logits = Float32Array.from([0.4, 0.3, 0.2, 0.1], Math.log);
@@ -65,6 +65,14 @@ describe("filteredProbs", () => {
     for (const logits of [[NaN, 0], [-Infinity, -Infinity], [Infinity, 0]]) {
       expect(() => filteredProbs(Float32Array.from(logits), { temperature: 1 })).toThrow(expect.objectContaining({ code: "NonFiniteLogits", retryable: false }));
     }
+  });
+});
+
+describe("entropyOf", () => {
+  it("is 0 where one token is certain, ln n where n are equally likely", () => {
+    expect(entropyOf(Float64Array.of(0, 1, 0))).toBe(0);
+    expect(entropyOf(new Float64Array(8).fill(1 / 8))).toBeCloseTo(Math.log(8), 12);
+    expect(entropyOf(Float64Array.of(0.5, 0.25, 0.25))).toBeCloseTo(1.5 * Math.LN2, 12);
   });
 });
 

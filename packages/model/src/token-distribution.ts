@@ -102,6 +102,13 @@ export const ALGORITHMS = ["origin", "maskgit_plus", "topk_margin", "entropy"] a
 
 export type DecodeAlgorithm = (typeof ALGORITHMS)[number];
 
+/** In nats. */
+export function entropyOf(probs: Float64Array): number {
+  let entropy = 0;
+  for (const prob of probs) if (prob > 0) entropy -= prob * Math.log(prob);
+  return entropy;
+}
+
 /** How sure the model is of a token: its probability; for `topk_margin` the lead of the likeliest over the next; for `entropy` the negative entropy. */
 export function confidenceOf(algorithm: DecodeAlgorithm, probs: Float64Array, token: number): number {
   if (algorithm === "entropy") {
