@@ -68,7 +68,7 @@ describe("forward", () => {
     expect(furthest(before[LENGTH - 1]!, after[LENGTH - 1]!)).toBeGreaterThan(1e-3);
   });
 
-  it("keeps canvases of a batch apart, and computes just the rows asked for", () => {
+  it("keeps canvases of a batch apart, and gives just the rows asked for", () => {
     const other = [7, 7, 7, 1, 0, 2];
     const both = logitsOf([TOKENS, other]);
     expect(furthest(both.slice(LENGTH).flat(), logitsOf([other]).flat())).toBeLessThan(1e-5);
@@ -77,6 +77,15 @@ describe("forward", () => {
     expect(furthest(wanted[0]!, both[LENGTH + 2]!)).toBeLessThan(1e-5);
     expect(furthest(wanted[1]!, both[0]!)).toBeLessThan(1e-5);
     expect(wanted[2]).toEqual(wanted[1]);
+  });
+
+  it("computes past the last attention just the rows asked for", async () => {
+    const { kernels } = await tf.profile(() => logitsOf([TOKENS, TOKENS], { rows: [3, 7, 8] }));
+    const products = kernels.filter(({ name }) => name === tf.BatchMatMul).map(({ outputShapes }) => outputShapes[0]!);
+    const rowsMultiplied = products.filter(([matrices]) => matrices === 1).map(([, rows]) => rows); // attention's have a matrix for each head
+    // Projections of three inputs, attention's output, gate and up, down for each of two layers; then the head.
+    expect(rowsMultiplied.filter((rows) => rows === 3)).toHaveLength(4);
+    expect(rowsMultiplied.filter((rows) => rows === 2 * LENGTH)).toHaveLength(5);
   });
 
   it("knows positions only relative to each other", () => {

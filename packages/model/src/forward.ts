@@ -11,7 +11,7 @@ import { swiGlu } from "./swiglu.ts";
 export interface ForwardOptions {
   /** Added to the attention scores: 0 where a query (row) may see a key (column), a large negative number elsewhere. */
   readonly attentionBias?: tf.Tensor2D; // [T, T]
-  /** Flat rows b * T + t whose logits are wanted; all rows unless given. Only they reach the head. */
+  /** Flat rows b * T + t whose logits are wanted; all rows unless given. Past the last attention only they are computed. */
   readonly rows?: tf.Tensor1D; // [R]
 }
 
@@ -56,14 +56,17 @@ function logitsOf(config: ModelConfig, parameters: Readonly<Record<string, tf.Te
     const projections = ["q_proj", "k_proj", "v_proj"].map((name) => `self_attn.${name}`);
     const projected = linear(normed, joined<tf.Tensor2D>(projections.map((name) => `${name}.weight`))); // [BT, (Q + 2G) D]
     const bias = joined<tf.Tensor1D>(projections.map((name) => `${name}.bias`)); // [(Q + 2G) D]
-    const mixed = attention(projected, bias, rotation, options.attentionBias, { heads, kvHeads, length }); // [BT, QD]
+    let mixed = attention(projected, bias, rotation, options.attentionBias, { heads, kvHeads, length }); // [BT, QD]
+    if (options.rows !== undefined && layer === config.layers - 1) {
+      // After the last attention no row needs another one.
+      [hidden, mixed] = [tf.gather(hidden, options.rows), tf.gather(mixed, options.rows)]; // [R, H], [R, QD]
+    }
     hidden = tf.add(hidden, linear(mixed, weight("self_attn.o_proj.weight"))); // [BT, H]
 
     const expanded = rmsNorm(hidden, weight("post_attention_layernorm.weight"), normEpsilon); // [BT, H]
     const gateUp = linear(expanded, joined<tf.Tensor2D>(["mlp.gate_proj.weight", "mlp.up_proj.weight"])); // [BT, 2F]
     hidden = tf.add(hidden, linear(swiGlu(gateUp), weight("mlp.down_proj.weight"))); // [BT, H]
   }
-  if (options.rows !== undefined) hidden = tf.gather(hidden, options.rows); // [R, H]
   return linear(rmsNorm(hidden, parameter("model.norm.weight"), normEpsilon), config.tied ? embedding : parameter("lm_head.weight")); // [R, V]
 }
 

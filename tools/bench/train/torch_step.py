@@ -35,13 +35,16 @@ class Block(torch.nn.Module):
         self.input_norm = torch.nn.Parameter(torch.ones(HIDDEN))
         self.post_norm = torch.nn.Parameter(torch.ones(HIDDEN))
 
-    def forward(self, hidden, cos, sin):
+    def forward(self, hidden, cos, sin, rows=None):
         x = F.rms_norm(hidden, (HIDDEN,), self.input_norm, 1e-6)
         q = rotate(self.q(x).view(BATCH, LENGTH, HEADS, WIDTH).transpose(1, 2), cos, sin)
         k = rotate(self.k(x).view(BATCH, LENGTH, KV_HEADS, WIDTH).transpose(1, 2), cos, sin)
         v = self.v(x).view(BATCH, LENGTH, KV_HEADS, WIDTH).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(q, k, v, enable_gqa=HEADS != KV_HEADS)
-        hidden = hidden + self.o(mixed.transpose(1, 2).reshape(BATCH, LENGTH, HEADS * WIDTH))
+        mixed = mixed.transpose(1, 2).reshape(BATCH * LENGTH, HEADS * WIDTH)
+        if rows is not None:
+            hidden, mixed = hidden.index_select(0, rows), mixed.index_select(0, rows)
+        hidden = hidden + self.o(mixed)
         x = F.rms_norm(hidden, (HIDDEN,), self.post_norm, 1e-6)
         return hidden + self.down(F.silu(self.gate(x)) * self.up(x))
 
@@ -62,10 +65,10 @@ class Net(torch.nn.Module):
         self.register_buffer("sin", torch.cat((angles, angles), -1).sin())
 
     def forward(self, tokens, rows, targets, weights, maskable):
-        hidden = F.embedding(tokens, self.embedding)
-        for block in self.blocks:
+        hidden = F.embedding(tokens.view(-1), self.embedding)
+        for block in self.blocks[:-1]:
             hidden = block(hidden, self.cos, self.sin)
-        hidden = hidden.reshape(BATCH * LENGTH, HIDDEN)[rows]  # only masked rows reach the head
+        hidden = self.blocks[-1](hidden, self.cos, self.sin, rows)  # only masked rows go past the last attention
         logits = F.linear(F.rms_norm(hidden, (HIDDEN,), self.norm, 1e-6), self.embedding)
         return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum() / maskable
 
