@@ -82,7 +82,7 @@ describe("forward", () => {
   it("computes past the last attention just the rows asked for", async () => {
     const { kernels } = await tf.profile(() => logitsOf([TOKENS, TOKENS], { rows: [3, 7, 8] }));
     const products = kernels.filter(({ name }) => name === tf.BatchMatMul).map(({ outputShapes }) => outputShapes[0]!);
-    const rowsMultiplied = products.filter(([matrices]) => matrices === 1).map(([, rows]) => rows); // attention's have a matrix for each head
+    const rowsMultiplied = products.filter(({ length }) => length === 2).map(([rows]) => rows); // attention's have a matrix for each head
     // Projections of three inputs, attention's output, gate and up, down for each of two layers; then the head.
     expect(rowsMultiplied.filter((rows) => rows === 3)).toHaveLength(4);
     expect(rowsMultiplied.filter((rows) => rows === 2 * LENGTH)).toHaveLength(5);
