@@ -1,8 +1,8 @@
 // The whole pipeline as a user runs it, at tiny size: once undisturbed, once again, and with each process killed on the way.
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { LineageNode } from "@diffucoder/lineage";
+import { isProcessAlive, type LineageNode } from "@diffucoder/lineage";
 import { liveWorkers, serverStatus, type PipelineStatus } from "@diffucoder/orchestrator";
 import { digestsOf, Project, stageOf, TINY, until } from "./support/project.ts";
 
@@ -130,10 +130,18 @@ async function disturbed(stage: string, strike: (victim: Project) => Promise<voi
   }
 }
 
+function isStage(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("stage-process");
+  } catch {
+    return false; // ended since it was listed
+  }
+}
+
 function stageProcessOf(victim: Project): number {
   for (const { pid } of liveWorkers(victim.home)) {
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
-    const found = children.find((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("stage-process"));
+    const found = children.find(isStage);
     if (found !== undefined) return found;
   }
   throw new Error("no stage is at work");
@@ -150,7 +158,7 @@ test("a killed worker takes its stage with it; the next one goes on to the same 
   const { status, resumedFrom } = await disturbed("instruction-tuning", async (victim) => {
     const orphan = stageProcessOf(victim);
     process.kill(liveWorkers(victim.home)[0]!.pid, "SIGKILL");
-    await until("the stage to die with its worker", () => (existsSync(`/proc/${orphan}/exe`) ? undefined : true), 5000);
+    await until("the stage to die with its worker", () => (isProcessAlive(orphan) ? undefined : true));
   });
   expect(status.state).toBe("done");
   expect(resumedFrom).toBeGreaterThanOrEqual(10);

@@ -27,6 +27,7 @@ export {
 } from "./errors.ts";
 export { describeEnvironment } from "./environment.ts";
 export { explainStage, type Difference, type Explanation, type NearestRun } from "./explain.ts";
+export { isProcessAlive } from "./is-process-alive.ts";
 export { canonicalJson, sha256, type JsonObject, type JsonValue } from "./json.ts";
 export { LeaseStore, type Lease } from "./lease.ts";
 export { findArtifact, lineageOf, planGarbage, verifyStore, type LineageNode, type LineageRun } from "./lineage-graph.ts";

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { listFolder } from "./blob-store.ts";
 import { LeaseLost, refuseFullDisk } from "./errors.ts";
+import { isProcessAlive } from "./is-process-alive.ts";
 
 /**
  * Leases with fencing numbers: at most one attempt of a stage key works at a time, and one that was taken over can
@@ -44,7 +45,7 @@ export class LeaseStore {
       const { mtimeMs } = await stat(path);
       if (now() - mtimeMs > this.#expiryMs) return true;
       const owner = JSON.parse(await readFile(path, "utf8")) as { pid: number; host: string };
-      return owner.host === hostname() && !isAlive(owner.pid);
+      return owner.host === hostname() && !isProcessAlive(owner.pid);
     } catch {
       return false; // it is being written or released just now
     }
@@ -92,12 +93,3 @@ async function newestLease(folder: string): Promise<{ number: number; name: stri
 }
 
 const numbered = (number: number): string => String(number).padStart(6, "0");
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}

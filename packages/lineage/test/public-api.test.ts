@@ -30,6 +30,7 @@ test("the package offers these names; removing one is a major version", () => {
     "findArtifact",
     "findCached",
     "hashFile",
+    "isProcessAlive",
     "lineageOf",
     "openStore",
     "planGarbage",

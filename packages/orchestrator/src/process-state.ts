@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { closeSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isProcessAlive } from "@diffucoder/lineage";
 
 /** Reads a small JSON file; undefined when there is none. */
 export function readState<T>(path: string): T | undefined {
@@ -30,27 +31,9 @@ export function spawnDetached(command: string, args: readonly string[], logPath:
   return { pid: child.pid ?? -1, ended: () => ended };
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-  return !isZombie(pid);
-}
-
-/** A killed process that its parent has not yet reaped still answers signal 0. */
-function isZombie(pid: number): boolean {
-  try {
-    return /^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false; // not Linux
-  }
-}
-
 /** Whether the process is alive and still the one that was started: pids are used again. */
 export function isOurs(pid: number, mark: string): boolean {
-  if (!isAlive(pid)) return false;
+  if (!isProcessAlive(pid)) return false;
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(mark);
   } catch {
@@ -60,13 +43,13 @@ export function isOurs(pid: number, mark: string): boolean {
 
 /** Asks a process to end and waits; kills it when it has not after `graceMs`. */
 export async function endProcess(pid: number, graceMs: number): Promise<void> {
-  if (!isAlive(pid)) return;
+  if (!isProcessAlive(pid)) return;
   process.kill(pid, "SIGTERM");
   for (const deadline = Date.now() + graceMs; Date.now() < deadline; await sleep(50)) {
-    if (!isAlive(pid)) return;
+    if (!isProcessAlive(pid)) return;
   }
-  if (isAlive(pid)) process.kill(pid, "SIGKILL");
-  while (isAlive(pid)) await sleep(20);
+  if (isProcessAlive(pid)) process.kill(pid, "SIGKILL");
+  while (isProcessAlive(pid)) await sleep(20);
 }
 
 /** Last lines of a log, for an error message. */
@@ -103,7 +86,7 @@ function tryLock(own: string, path: string): boolean {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   try {
-    if (!isAlive(Number(readFileSync(path, "utf8")))) rmSync(path, { force: true });
+    if (!isProcessAlive(Number(readFileSync(path, "utf8")))) rmSync(path, { force: true });
   } catch {
     // released just now
   }

@@ -40,13 +40,17 @@ async function refusal(request: Promise<void>): Promise<string> {
 }
 
 test.concurrent("a run ends with the digests of an undisturbed one; a second run finds every result and starts no process", async () => {
-  const first = await project.start({ seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100 } });
+  const { path, release } = project.hold();
+  const settings = { seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100, hold: path } };
+  const first = await project.start(settings);
   const seen: number[] = [];
   let done!: PipelineStatus;
   for await (const status of attach(project.session, first, { intervalMs: 50 })) {
     const step = stageOf(status, "fold").progress?.step;
-    if (step !== undefined) seen.push(step);
     done = status;
+    if (step === undefined) continue;
+    seen.push(step);
+    release();
   }
   expect(seen.length).toBeGreaterThan(0);
   expect(done).toMatchObject({ runId: first, name: "folding", state: "done", seed: 1, numerics: { policy: "auto", dtype: "fp32" } });
@@ -57,7 +61,7 @@ test.concurrent("a run ends with the digests of an undisturbed one; a second run
   expect(finalStatus(project.home, first)).toEqual(done);
   expect(await project.store.names.resolve(artifactName(first, "fold", "checkpoint"))).toEqual(stageOf(done, "fold").outputs.checkpoint);
 
-  const second = await project.start({ seed: 1, recipe: { steps: 8 }, execution: { stepMs: 100 } });
+  const second = await project.start(settings);
   const again = await project.end(second);
   expect(states(again)).toBe("numbers cached, fold cached");
   expect(stageOf(again, "fold")).toMatchObject({ key: stageOf(done, "fold").key, outputs: stageOf(done, "fold").outputs, attempt: 0 });
@@ -136,36 +140,42 @@ test.concurrent("a parked run is aborted with a reason that is kept", async () =
   expect(await refusal(abort(project.session, runId, "again"))).toMatch(/expected one that has not ended, found that it is aborted/);
 });
 
-// Long enough that a busy machine sees it at work.
-const SLOW = { recipe: { steps: 150 }, execution: { stepMs: 50, checkpointEvery: 150 } };
+/** Settings of a run whose stage waits at its third step until it is released or told to stop. */
+function held(seed: number) {
+  const { path, release } = project.hold();
+  return { settings: { seed, recipe: { steps: 8 }, execution: { checkpointEvery: 8, hold: path } }, release };
+}
 
 test.concurrent("a paused run stops its stage at a checkpoint; resumed, it goes on from there", async () => {
-  const runId = await project.start({ seed: 7, ...SLOW });
-  await project.until(runId, (_, stage) => (stage("fold").progress?.step ?? 0) > 2);
+  const { settings, release } = held(7);
+  const runId = await project.start(settings);
+  await project.until(runId, (_, stage) => stage("fold").progress?.step === 2);
   await pause(project.session, runId);
   const paused = await project.until(runId, (_, stage) => stage("fold").state === "paused");
   expect(paused.state).toBe("paused");
   expect(await refusal(pause(project.session, runId))).toMatch(/expected a running pipeline, found that it is paused/);
   const [checkpoint] = await project.store.records.checkpoints(stageOf(paused, "fold").key!);
-  expect(checkpoint!.step).toBeLessThan(150);
+  expect(checkpoint!.step).toBe(3);
+  release();
   await resume(project.session, runId);
   const done = await project.end(runId);
-  expect(project.log(runId, "fold")).toContain(`going on from step ${checkpoint!.step}`);
-  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(7, SLOW.recipe));
+  expect(project.log(runId, "fold")).toContain("going on from step 3");
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(7, settings.recipe));
 });
 
 test.concurrent("a cancelled run leaves a checkpoint that the next run of the recipe goes on from", async () => {
-  const runId = await project.start({ seed: 8, ...SLOW });
-  await project.until(runId, (_, stage) => (stage("fold").progress?.step ?? 0) > 2);
+  const { settings, release } = held(8);
+  const runId = await project.start(settings);
+  await project.until(runId, (_, stage) => stage("fold").progress?.step === 2);
   await cancel(project.session, runId);
   const cancelled = await project.until(runId, ({ state }) => state === "cancelled");
   expect(states(cancelled)).toBe("numbers done, fold cancelled");
-  const [checkpoint] = await project.store.records.checkpoints(stageOf(cancelled, "fold").key!);
-  const next = await project.start({ seed: 8, ...SLOW });
+  release();
+  const next = await project.start(settings);
   const done = await project.end(next);
   expect(states(done)).toBe("numbers cached, fold done");
-  expect(project.log(next, "fold")).toContain(`going on from step ${checkpoint!.step}`);
-  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(8, SLOW.recipe));
+  expect(project.log(next, "fold")).toContain("going on from step 3");
+  expect(stageOf(done, "fold").outputs.checkpoint!.digest).toBe(await undisturbed(8, settings.recipe));
 });
 
 test.concurrent("numerics that this machine is slow in fail the run before it wastes time", async () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { sha256, StageCancelled, StageError, type NumericsProfile, type StageContext, type StageDefinition, type StageRequest } from "@diffucoder/lineage";
 import { z } from "zod";
 
-// Two real stages that are quick: one writes numbers, one folds them step by step and can be made to fail or hang.
+// Two real stages that are quick: one writes numbers, one folds them step by step and can be made to fail, to hang or to wait.
 
 const entry = fileURLToPath(import.meta.url);
 
@@ -44,7 +44,9 @@ const foldExecution = z.strictObject({
   checkpointEvery: z.int().positive().default(1),
   /** Folder in which the files `fail` and `hang` make the stage do so; each is taken away as it works. */
   faults: z.string().optional(),
-  /** Step at which the faults work. */
+  /** File that makes the stage wait for as long as it is there, or until it is told to stop. */
+  hold: z.string().optional(),
+  /** Step at which the faults work, and from which it can be held. */
   faultStep: z.int().nonnegative().default(2),
 });
 
@@ -69,6 +71,9 @@ const foldStage: StageDefinition<z.infer<typeof foldRecipe>, z.infer<typeof fold
     for (; step < recipe.steps; step += 1) {
       await sleep(execution.stepMs);
       if (execution.faults !== undefined && step === execution.faultStep) await applyFaults(execution.faults);
+      if (execution.hold !== undefined && step >= execution.faultStep) {
+        await released(execution.hold, context.signal, () => context.report({ step, totalSteps: recipe.steps, unit: "steps" }));
+      }
       state = sha256(`${state} ${step} ${numbers}`);
       context.report({ step: step + 1, totalSteps: recipe.steps, unit: "steps", metrics: { loss: 1 / (step + 1) } });
       const isStopping = context.signal.aborted;
@@ -93,6 +98,11 @@ async function writeStateFile({ scratchDir }: StageContext, step: number, state:
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, "state.json"), JSON.stringify({ step, state }));
   return directory;
+}
+
+/** Reports now and then: of reports in quick succession only the first gets through. */
+async function released(hold: string, signal: AbortSignal, report: () => void): Promise<void> {
+  for (; existsSync(hold) && !signal.aborted; await sleep(20)) report();
 }
 
 async function applyFaults(folder: string): Promise<void> {

@@ -21,12 +21,13 @@ import {
   type Session,
   type StageStatus,
 } from "../index.ts";
+import { isOurs } from "../process-state.ts";
 
 /** A module of quick stages, for `DIFFUCODER_STAGES`. */
 export const TEST_STAGES = fileURLToPath(new URL("./stages.ts", import.meta.url));
 
 // Quick to notice a fault; the wait for a first sign of life is long, since Node may start slowly on a busy machine.
-const RETRY = { attempts: 2, delayMs: 50, heartbeatMs: 2000, stallMs: 20_000, graceMs: 5000 };
+const RETRY = { attempts: 4, delayMs: 50, heartbeatMs: 5000, stallMs: 20_000, graceMs: 5000 };
 
 /** A project of its own in a temporary folder, with server and worker. */
 export class TestHome {
@@ -84,6 +85,13 @@ export class TestHome {
     return readFileSync(stageLogPath(this.home, runId, stage), "utf8");
   }
 
+  /** A file for a stage's `execution.hold`; the stage waits until it is released, however busy the machine. */
+  hold(): { readonly path: string; readonly release: () => void } {
+    const path = join(this.faults, `hold-${randomUUID()}`);
+    writeFileSync(path, "");
+    return { path, release: () => rmSync(path, { force: true }) };
+  }
+
   worker(): number {
     return liveWorkers(this.home)[0]!.pid;
   }
@@ -93,7 +101,7 @@ export class TestHome {
     for (;;) {
       const worker = this.worker();
       const children = readFileSync(`/proc/${worker}/task/${worker}/children`, "utf8").trim().split(" ").map(Number);
-      const found = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("stage-process"));
+      const found = children.find((pid) => isOurs(pid, "stage-process"));
       if (found !== undefined) return found;
       await sleep(20);
     }
