@@ -99,21 +99,21 @@ describe.each(KINDS)("block sampler with a %s cache", (cache) => {
     const prompts = [[1, 4], [2, 3, 3], [0, 5, 1, 2], [3, 3], [7, 1, 1]];
     const suffixes = [[], [4], [], [5, 5, 1], []];
     const decoding = { prompts, suffixes, maskId: config.maskId, steps: 9, algorithm: "maskgit_plus", temperature: 0.7, streamOf: (prompt: number) => ({ seed: 1, stage: "t", sample: prompt, purpose: "d" }) } as const;
-    for (const commit of [{ rule: "schedule" }, { rule: "threshold", threshold: 0.4 }] as const) {
-      const plain = await createSampler(config, { batchSize: 2, canvasLength: LENGTH, windowLength: 10, dtype: "fp32" });
-      plain.setParameters(vividParameters(config));
-      const expected = decode(plain, { ...decoding, commit, blockLength: 4 });
-      plain.dispose();
-      for (const batchSize of [1, 2, 5]) {
-        const sampler = await open(config, cache, { batchSize });
-        const canvases = decode(sampler, { ...decoding, commit });
-        sampler.dispose();
-        canvases.forEach(({ confidence, ...canvas }, i) => {
-          const { confidence: expectedConfidence, ...rest } = expected[i]!;
+    const rules = [{ rule: "schedule" }, { rule: "threshold", threshold: 0.4 }] as const;
+    const plain = await createSampler(config, { batchSize: 2, canvasLength: LENGTH, windowLength: 10, dtype: "fp32" });
+    plain.setParameters(vividParameters(config));
+    const expected = rules.map((commit) => decode(plain, { ...decoding, commit, blockLength: 4 }));
+    plain.dispose();
+    for (const batchSize of [1, 2, 5]) {
+      const sampler = await open(config, cache, { batchSize });
+      rules.forEach((commit, rule) => {
+        decode(sampler, { ...decoding, commit }).forEach(({ confidence, ...canvas }, i) => {
+          const { confidence: expectedConfidence, ...rest } = expected[rule]![i]!;
           expect(canvas).toEqual(rest);
           expectedConfidence.forEach((value, offset) => expect(confidence[offset]).toBeCloseTo(value, 4));
         });
-      }
+      });
+      sampler.dispose();
     }
   });
 
