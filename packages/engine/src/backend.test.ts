@@ -64,6 +64,20 @@ describe("backends", () => {
     expect(other.tensorsLeft).toBe(0);
   });
 
+  it("native with XLA computes the same without kernels, and says so in what its bytes depend on", async () => {
+    const other = await trainOn("native", [], { DIFFUCODER_XLA: "on" });
+    expect(other.info.libtensorflow).toMatch(/^2\.\d+\.\d+\+xla$/);
+    expect(furthest(other.losses, native.losses) / native.losses[0]!).toBeLessThan(1e-5);
+    expect(furthest(other.scale, native.scale)).toBeLessThan(1e-5);
+    await expect(trainOn("native", [], { DIFFUCODER_XLA: "on", DIFFUCODER_KERNELS: "x86-64-v3" })).rejects.toThrow(/DIFFUCODER_KERNELS: expected none with XLA, found x86-64-v3/);
+  });
+
+  it("does not go on without the GPU that was asked for", async () => {
+    const refusal = trainOn(undefined, [], { DIFFUCODER_DEVICE: "gpu:99" });
+    await expect(refusal).rejects.toThrow("native backend: expected GPU 99, found none that libtensorflow can use (DIFFUCODER_DEVICE=cpu does without one). Run `npm run setup`.");
+    await expect(refusal).rejects.toThrow(/code: .*BackendUnavailable/);
+  });
+
   it("refuses kernels of a level that it does not know", async () => {
     await expect(trainOn("native", [], { DIFFUCODER_KERNELS: "x86-64-v9" })).rejects.toThrow(/DIFFUCODER_KERNELS: expected none or a built level that this CPU has .*, found x86-64-v9/);
   });

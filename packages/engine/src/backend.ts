@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
+import { chosenGpu, describeGpu, deviceEnvironment, deviceSettings } from "./device.ts";
 import { EngineError } from "./errors.ts";
 import { loadNativeKernels, nativeKernelLevel } from "./native-kernels.ts";
 
@@ -12,10 +14,10 @@ export type BackendName = "native" | "wasm" | "cpu";
 /** What equal bytes depend on besides the inputs. */
 export interface BackendInfo {
   readonly backend: BackendName;
-  /** Widest instruction set that the kernels can use, such as `avx512_bf16` or `avx2`. */
+  /** Widest instruction set that the kernels can use, such as `avx512_bf16` or `avx2`; on a GPU its architecture, name and driver. */
   readonly instructionSet: string;
   readonly threads: number;
-  /** Version of libtensorflow, with the level of this project's own operations where they are loaded (`+x86-64-v4`); or of the portable backend. */
+  /** Version of libtensorflow, with the level of this project's own operations where they are loaded (`+x86-64-v4`), and `+xla`; or of the portable backend. */
   readonly libtensorflow: string;
 }
 
@@ -57,9 +59,9 @@ let loading: Promise<BackendName> | undefined;
 /**
  * Loads the fastest backend that this machine has, once per process, and makes it TensorFlow.js's own.
  * `DIFFUCODER_BACKEND` = `native`, `wasm` or `cpu` demands one; `DIFFUCODER_KERNELS` = `x86-64-v3`, `x86-64-v4` or `none`
- * demands a level of this project's own operations.
+ * demands a level of this project's own operations. `DIFFUCODER_DEVICE` and its kin: see `deviceSettings`.
  *
- * @throws EngineError `BackendUnavailable` when a demanded backend cannot be loaded
+ * @throws EngineError `BackendUnavailable` when a demanded backend or device cannot be had, `WrongSetting`
  */
 export function loadBackend(): Promise<BackendName> {
   loading ??= load(process.env.DIFFUCODER_BACKEND);
@@ -69,19 +71,22 @@ export function loadBackend(): Promise<BackendName> {
 /** Loads the backend if need be and describes it. */
 export async function backendInfo(): Promise<BackendInfo> {
   const backend = await loadBackend();
-  const kernels = nativeKernelLevel();
+  const [isNative, gpu] = [backend === "native", wantedGpu()];
+  const marks = [nativeKernelLevel(), deviceSettings(process.env).xla === "on" ? "xla" : undefined].filter((mark) => mark !== undefined);
   return {
     backend,
-    instructionSet: instructionSet(),
-    threads: backend === "native" ? Number(process.env.TF_NUM_INTRAOP_THREADS) : 1,
-    libtensorflow: backend === "native" ? `${nativeBackend().binding.TF_Version}${kernels === undefined ? "" : `+${kernels}`}` : `tfjs-${backend}-${tf.version_core}`,
+    instructionSet: isNative && gpu !== undefined ? describeGpu(gpu).description : instructionSet(),
+    threads: isNative ? Number(process.env.TF_NUM_INTRAOP_THREADS) : 1,
+    libtensorflow: isNative ? [nativeBackend().binding.TF_Version, ...marks].join("+") : `tfjs-${backend}-${tf.version_core}`,
   };
 }
 
-/** Resolves a dtype policy: bf16 pays only where the CPU multiplies it natively (elsewhere it is 100 times slower). */
+/** Resolves a dtype policy: bf16 pays only where the CPU or GPU multiplies it natively (other CPUs are 100 times slower at it). */
 export function resolveDtype(policy: "auto" | "fp32" | "bf16"): "fp32" | "bf16" {
   if (policy !== "auto") return policy;
-  return /bf16|amx/.test(instructionSet()) ? "bf16" : "fp32";
+  const gpu = wantedGpu();
+  const isFastInBf16 = gpu === undefined ? /bf16|amx/.test(instructionSet()) : describeGpu(gpu).isFastInBf16;
+  return isFastInBf16 ? "bf16" : "fp32";
 }
 
 export function nativeBackend(): NativeBackend {
@@ -93,9 +98,10 @@ async function load(demanded: string | undefined): Promise<BackendName> {
     throw new EngineError("BackendUnavailable", `DIFFUCODER_BACKEND: expected native, wasm or cpu, found ${demanded}`);
   }
   if (demanded === undefined || demanded === "native") {
-    const failure = loadNative();
+    const gpu = wantedGpu();
+    const failure = loadNative(gpu);
     if (failure === undefined) return "native";
-    if (demanded === "native") {
+    if (demanded === "native" || gpu !== undefined) {
       throw new EngineError("BackendUnavailable", `native backend: ${failure}. Run \`npm run setup\`.`);
     }
   }
@@ -109,7 +115,9 @@ async function load(demanded: string | undefined): Promise<BackendName> {
   return "wasm";
 }
 
-function loadNative(): string | undefined {
+function loadNative(gpu: string | undefined): string | undefined {
+  const settings = deviceSettings(process.env);
+  Object.assign(process.env, deviceEnvironment(settings, gpu, process.env.TF_XLA_FLAGS));
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_NUM_INTRAOP_THREADS ??= String(availableParallelism());
   // With more, independent operations run beside each other (same bits), but the process crashes now and then.
@@ -119,12 +127,38 @@ function loadNative(): string | undefined {
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
   legacy.isArray = Array.isArray;
   try {
-    createRequire(import.meta.url)("@tensorflow/tfjs-node-gpu");
+    createRequire(import.meta.url)(ADDON);
   } catch (error) {
     return (error as Error).message.split("\n")[0]!;
   }
-  if (!nativeBackend().isUsingGpuDevice) loadNativeKernels(instructionSet(), process.env.DIFFUCODER_KERNELS); // they are for CPUs
+  if (gpu !== undefined && !nativeBackend().isUsingGpuDevice) return `expected GPU ${gpu}, found none that libtensorflow can use (DIFFUCODER_DEVICE=cpu does without one)`;
+  loadNativeKernels(instructionSet(), kernelsFor(gpu !== undefined ? "a GPU" : settings.xla === "on" ? "XLA" : undefined));
   return undefined;
+}
+
+/** This project's own operations are for CPUs, and update variables where they lie, which XLA's copies would miss. */
+function kernelsFor(stranger: string | undefined): string | undefined {
+  const demanded = process.env.DIFFUCODER_KERNELS;
+  if (stranger === undefined) return demanded;
+  if (demanded === undefined || demanded === "none") return "none";
+  throw new EngineError("WrongSetting", `DIFFUCODER_KERNELS: expected none with ${stranger}, found ${demanded}`);
+}
+
+const ADDON = "@tensorflow/tfjs-node-gpu";
+
+/** The GPU that this process computes on, as CUDA names it; undefined for the CPU. */
+function wantedGpu(): string | undefined {
+  return chosenGpu(deviceSettings(process.env), process.env, isCudaBuild());
+}
+
+/** Set-up links CUDA's libraries beside libtensorflow where it took that build. */
+function isCudaBuild(): boolean {
+  try {
+    const addon = createRequire(import.meta.url).resolve(`${ADDON}/package.json`);
+    return existsSync(join(dirname(addon), "deps", "nvidia"));
+  } catch {
+    return false; // no addon, no native backend
+  }
 }
 
 function instructionSet(): string {

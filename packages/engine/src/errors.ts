@@ -13,6 +13,7 @@ export class EngineError extends Error {
 
 export type EngineErrorCode =
   | "BackendUnavailable"
+  | "WrongSetting"
   | "HostReadWhileRecording"
   | "RandomnessWhileRecording"
   | "UntrackedTensor"

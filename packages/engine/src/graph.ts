@@ -26,6 +26,8 @@ export interface Node {
   readonly op: string;
   readonly input: readonly string[];
   readonly attr: Readonly<Record<string, Attribute>>;
+  /** Such as `/device:GPU:0`: there or nowhere. Without it the runtime chooses. */
+  readonly device?: string;
 }
 
 export const shapeOf = (dimensions: readonly number[]): Shape => ({ dim: dimensions.map((size) => ({ size })) });

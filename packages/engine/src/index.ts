@@ -4,6 +4,7 @@ export { createProgram } from "./create-program.ts";
 export { EagerProgram } from "./eager-program.ts";
 export { EngineError, type EngineErrorCode } from "./errors.ts";
 export { hasNativeKernels, runNativeKernel } from "./native-kernels.ts";
+export { proveGpu } from "./prove-gpu.ts";
 export type {
   AdamWSpec,
   Feed,

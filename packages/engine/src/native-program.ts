@@ -1,11 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { nativeBackend, type Binding } from "./backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
 import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
-import { DataType, Graph, SAVED_MODEL_TAG, shapeOf } from "./graph.ts";
+import { DataType, Graph, shapeOf } from "./graph.ts";
 import { hasNativeKernels } from "./native-kernels.ts";
 import {
   elementCount,
@@ -20,6 +17,7 @@ import {
   type RunOptions,
 } from "./program.ts";
 import { Recorder } from "./recorder.ts";
+import { loadSession } from "./session.ts";
 
 /**
  * A program recorded once and replayed by libtensorflow.
@@ -389,12 +387,3 @@ function clipped(graph: Graph, gradient: string, norm: string, limit: number | u
   return graph.add("Mul", [gradient, scale], { T: FLOAT });
 }
 
-function loadSession(binding: Binding, graph: Graph): number {
-  const directory = mkdtempSync(join(tmpdir(), "diffucoder-graph-"));
-  try {
-    graph.save(directory);
-    return binding.loadSavedModel(directory, SAVED_MODEL_TAG);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
