@@ -1,12 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 
 const folder = mkdtempSync(join(tmpdir(), "diffucoder-setup-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const ROOT = join(import.meta.dirname, "..", "..");
 const ENTRY = join(import.meta.dirname, "index.js");
 const setUp = (environment: NodeJS.ProcessEnv = {}) => spawnSync(process.execPath, [ENTRY], { encoding: "utf8", env: { ...process.env, ...environment } });
 
@@ -34,15 +36,15 @@ test("tools that are missing are named with the one command that helps", () => {
 });
 
 /** Runs a module's code against the set-up's own functions. */
-function script(code: string): string {
+function script(code: string, environment: NodeJS.ProcessEnv = {}): string {
   const file = join(folder, `script-${Math.random().toString(36).slice(2)}.mjs`);
   writeFileSync(file, code);
-  const { stdout, stderr } = spawnSync(process.execPath, [file], { encoding: "utf8", env: { ...process.env, DIFFUCODER_CACHE: folder } });
+  const { stdout, stderr } = spawnSync(process.execPath, [file], { encoding: "utf8", env: { ...process.env, DIFFUCODER_CACHE: folder, ...environment } });
   return stdout + stderr;
 }
 
-const steps = JSON.stringify(join(import.meta.dirname, "steps.js"));
-const cache = JSON.stringify(join(import.meta.dirname, "cache.js"));
+const moduleAt = (name: string) => JSON.stringify(join(import.meta.dirname, name));
+const [steps, cache] = [moduleAt("steps.js"), moduleAt("cache.js")];
 
 test("steps run side by side, but after those they wait for; a failure is the set-up's", () => {
   const output = script(`
@@ -74,4 +76,108 @@ test("the lock of a dead set-up is taken over, that of a live one waited for", (
   const start = Date.now();
   expect(script(`import { withLock } from ${cache}; console.log(await withLock(async () => "mine"));`)).toContain("waiting for it\nmine\n");
   expect(Date.now() - start).toBeGreaterThan(900);
+});
+
+describe("on a machine with an NVIDIA GPU", () => {
+  /** A file or folder of a machine, under a root of its own. */
+  const machineWith = (path: string): string => {
+    const root = mkdtempSync(join(folder, "machine-"));
+    mkdirSync(join(root, dirname(path)), { recursive: true });
+    writeFileSync(join(root, path), "");
+    return root;
+  };
+  const found = (root: string, path = folder) => script(`import { findGpu } from ${moduleAt("find-gpu.js")}; console.log(findGpu(${JSON.stringify(root)}));`, { PATH: path }).trim();
+
+  test("it is found in the kernel driver's list, among the devices, or by nvidia-smi", () => {
+    expect(found(machineWith("proc/driver/nvidia/gpus/0000:3b:00.0"))).toBe("the driver lists 0000:3b:00.0");
+    expect(found(machineWith("dev/nvidia1"))).toBe("there is /dev/nvidia1");
+    expect(found(machineWith("dev/nvidiactl"))).toBe("undefined"); // the driver without a GPU
+    expect(found(folder)).toBe("undefined");
+
+    const tool = dirname(join(machineWith("bin/nvidia-smi"), "bin/nvidia-smi"));
+    const answer = (text: string) => (writeFileSync(join(tool, "nvidia-smi"), `#!/bin/sh\nprintf '${text}'\n`), chmodSync(join(tool, "nvidia-smi"), 0o755));
+    answer("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1b)\\nGPU 1: Tesla T4 (UUID: GPU-1c)\\n");
+    expect(found(folder, `${tool}:/bin`)).toBe("nvidia-smi lists GPU 0: NVIDIA H100 80GB HBM3, GPU 1: Tesla T4");
+    answer("No devices found.\\n");
+    expect(found(folder, `${tool}:/bin`)).toBe("undefined");
+  });
+
+  const chosen = (device: string, path = process.env.PATH!) =>
+    script(`import { libraryFolder, libtensorflow } from ${moduleAt("libtensorflow.js")}; try { console.log(libraryFolder(), libtensorflow.megabytes); } catch (error) { console.log(error.message, error.next); }`, {
+      DIFFUCODER_DEVICE: device,
+      DIFFUCODER_LIBTENSORFLOW: "",
+      PATH: path,
+    }).trim();
+
+  test("the build for GPUs is taken, unless the device is set to another", () => {
+    const tool = mkdtempSync(join(folder, "nvidia-smi-"));
+    writeFileSync(join(tool, "nvidia-smi"), "#!/bin/sh\necho 'GPU 0: NVIDIA L4 (UUID: GPU-1b)'\n");
+    chmodSync(join(tool, "nvidia-smi"), 0o755);
+    const builds = join(folder, "libtensorflow");
+    for (const device of ["", "auto"]) expect(chosen(device, `${tool}:/bin`)).toBe(`${builds}/tensorflow-2.21.0/tensorflow 4700`);
+    expect(chosen("cpu", `${tool}:/bin`)).toBe(`${builds}/tensorflow-cpu-2.21.0/tensorflow 1200`);
+    expect(chosen("gpu:1", "/bin")).toBe(`${builds}/tensorflow-2.21.0/tensorflow 4700`);
+    expect(chosen("tpu")).toBe("DIFFUCODER_DEVICE: expected auto, cpu, gpu or gpu:N, found tpu unset DIFFUCODER_DEVICE");
+  });
+
+  test("its wheels are pinned, each by the name that pip gives the file", () => {
+    const wheels = JSON.parse(script(`import { GPU_WHEELS } from ${moduleAt("tensorflow-wheels.js")}; console.log(JSON.stringify(GPU_WHEELS));`)) as { name: string; version: string; file: string; sha256: string }[];
+    expect(wheels.map(({ name }) => name)).toEqual(["tensorflow", ...["cublas", "cuda-cupti", "cuda-nvcc", "cuda-nvrtc", "cuda-runtime", "cudnn", "cufft", "curand", "cusolver", "cusparse", "nccl", "nvjitlink"].map((part) => `nvidia-${part}-cu12`)]);
+    for (const { name, version, file, sha256 } of wheels) {
+      expect(file).toMatch(new RegExp(`^${name.replaceAll("-", "_")}-${version}-.*x86_64\\.whl$`));
+      expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+    }
+    expect(new Set(wheels.map(({ sha256 }) => sha256)).size).toBe(13);
+  });
+
+  test("set-up fails when its wheels cannot be had: no other build takes their place unasked", () => {
+    const attempt = `import { libtensorflow } from ${moduleAt("libtensorflow.js")}; console.log(await libtensorflow.run().catch((error) => error.message + " " + error.next));`;
+    const environment = { PATH: folder, DIFFUCODER_LIBTENSORFLOW: "" }; // without python3
+    expect(script(attempt, { ...environment, DIFFUCODER_DEVICE: "gpu" })).toContain("libtensorflow for GPUs: expected its wheels and CUDA's through pip, found them not to be had (no network?) DIFFUCODER_DEVICE=cpu npm run setup\n");
+    expect(script(attempt, { ...environment, DIFFUCODER_DEVICE: "cpu" })).toContain("none to be had (no network?); the wasm backend is used");
+    expect(readdirSync(join(folder, "libtensorflow"))).toEqual([]);
+  });
+
+  test("set-up fails when no operation ran on it, whatever the reason", () => {
+    const links = join(ROOT, "node_modules/@tensorflow/tfjs-node-gpu/deps");
+    const library = dirname(readlinkSync(join(links, "lib/libtensorflow_cc.so.2")));
+    const before = readdirSync(links);
+    const { status, stdout, stderr } = setUp({ DIFFUCODER_DEVICE: "gpu:99", DIFFUCODER_LIBTENSORFLOW: library });
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^set-up: GPU; needs/);
+    expect(stderr).toMatch(/set-up failed: GPU: .*; expected a product in bf16 computed there, found none:\n(?: {2}.*\n)* {2}found: .*expected GPU 99, found none/);
+    expect(stderr).toMatch(/libcuda\.so\.1, of version 525 or newer.*\n {2}try: DIFFUCODER_DEVICE=cpu npm run setup\n/);
+    expect(readdirSync(links)).toEqual(before);
+  });
+});
+
+describe("wheels", () => {
+  /** Puts a wheel where pip would have left it. */
+  function fetched(name: string): { name: string; version: string; file: string; sha256: string; members: string[] } {
+    const file = join(folder, "downloads", `${name}.whl`);
+    mkdirSync(dirname(file), { recursive: true });
+    const pack = `
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    tool = zipfile.ZipInfo("lib/tool"); tool.external_attr = 0o755 << 16
+    wheel.writestr(tool, sys.argv[2]); wheel.writestr("lib/${name}.so", sys.argv[2]); wheel.writestr("python/x.py", "")`;
+    expect(spawnSync("python3", ["-c", pack, file, name]).status).toBe(0);
+    return { name, version: "1", file: `${name}.whl`, sha256: createHash("sha256").update(readFileSync(file)).digest("hex"), members: ["lib/"] };
+  }
+  const unpack = (wheels: unknown, target: string) => script(`import { unpackWheels } from ${moduleAt("wheels.js")}; console.log(await unpackWheels(${JSON.stringify(wheels)}, ${JSON.stringify(target)}));`, { PIP_NO_INDEX: "1" });
+
+  test("are unpacked into one folder, executables stay executable, and what is not wanted is left out", () => {
+    const target = join(folder, "unpacked", "build");
+    expect(unpack([fetched("one"), fetched("two")], target)).toBe("true\n");
+    expect(readdirSync(target, { recursive: true }).sort()).toEqual(["lib", "lib/one.so", "lib/tool", "lib/two.so"]);
+    expect(statSync(join(target, "lib/tool")).mode & 0o777).toBe(0o755);
+    expect(readdirSync(join(folder, "downloads"))).toEqual([]);
+  });
+
+  test("leave nothing half unpacked when one cannot be had", () => {
+    const target = join(folder, "broken", "build");
+    const absent = { ...fetched("three"), name: "absent", file: "absent.whl" };
+    expect(unpack([fetched("four"), absent], target)).toMatch(/absent: pip could not fetch it: .*\nfalse\n/);
+    expect(readdirSync(dirname(target))).toEqual([]);
+  });
 });

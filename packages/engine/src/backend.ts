@@ -148,14 +148,14 @@ const ADDON = "@tensorflow/tfjs-node-gpu";
 
 /** The GPU that this process computes on, as CUDA names it; undefined for the CPU. */
 function wantedGpu(): string | undefined {
-  return chosenGpu(deviceSettings(process.env), process.env, isCudaBuild());
+  return chosenGpu(deviceSettings(process.env), process.env, hasProvenGpu());
 }
 
-/** Set-up links CUDA's libraries beside libtensorflow where it took that build. */
-function isCudaBuild(): boolean {
+/** Set-up writes this once an operation has run on a GPU. */
+function hasProvenGpu(): boolean {
   try {
     const addon = createRequire(import.meta.url).resolve(`${ADDON}/package.json`);
-    return existsSync(join(dirname(addon), "deps", "nvidia"));
+    return existsSync(join(dirname(addon), "deps", "proven-gpu.txt"));
   } catch {
     return false; // no addon, no native backend
   }

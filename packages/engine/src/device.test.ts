@@ -28,14 +28,14 @@ describe("settings of the device", () => {
 });
 
 describe("the GPU", () => {
-  const gpu = (device: string, environment: NodeJS.ProcessEnv = {}, isCudaBuild = true) => chosenGpu(deviceSettings({ DIFFUCODER_DEVICE: device }), environment, isCudaBuild);
+  const gpu = (device: string, environment: NodeJS.ProcessEnv = {}, hasProvenGpu = true) => chosenGpu(deviceSettings({ DIFFUCODER_DEVICE: device }), environment, hasProvenGpu);
 
-  it("is the first visible one where the build is for GPUs, or the one that is named", () => {
+  it("is the first visible one where set-up saw one compute, or the one that is named", () => {
     expect(gpu("auto")).toBe("0");
     expect(gpu("auto", { CUDA_VISIBLE_DEVICES: "3,1" })).toBe("3");
     expect(gpu("gpu", { CUDA_VISIBLE_DEVICES: "GPU-ab,GPU-cd" })).toBe("GPU-ab");
     expect(gpu("gpu:2", { CUDA_VISIBLE_DEVICES: "3" })).toBe("2");
-    expect(gpu("gpu", {}, false)).toBe("0"); // CUDA of the system
+    expect(gpu("gpu", {}, false)).toBe("0");
     expect(gpu("auto", {}, false)).toBeUndefined();
     expect(gpu("cpu")).toBeUndefined();
   });

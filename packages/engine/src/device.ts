@@ -3,7 +3,7 @@ import { EngineError } from "./errors.ts";
 
 /** Where and how libtensorflow computes. Each setting is a variable of the environment, as in `deviceSettings`. */
 export interface DeviceSettings {
-  /** `auto` is what set-up decided: the first visible GPU where it took the CUDA build, else the CPU. */
+  /** `auto` is what set-up found: the first visible GPU where one has computed, else the CPU. */
   readonly device: "auto" | "cpu" | "gpu" | `gpu:${number}`;
   /** Of the GPU: take what is needed, as it is needed, or `all` at once, which fragments less. */
   readonly gpuMemory: "grow" | "all";
@@ -35,8 +35,8 @@ export function deviceSettings(environment: NodeJS.ProcessEnv): DeviceSettings {
 }
 
 /** The GPU that the settings mean, as CUDA names it; undefined for the CPU. */
-export function chosenGpu({ device }: DeviceSettings, environment: NodeJS.ProcessEnv, isCudaBuild: boolean): string | undefined {
-  if (device === "cpu" || (device === "auto" && !isCudaBuild)) return undefined;
+export function chosenGpu({ device }: DeviceSettings, environment: NodeJS.ProcessEnv, hasProvenGpu: boolean): string | undefined {
+  if (device === "cpu" || (device === "auto" && !hasProvenGpu)) return undefined;
   return device.split(":")[1] ?? (environment.CUDA_VISIBLE_DEVICES?.split(",")[0] || "0");
 }
 
