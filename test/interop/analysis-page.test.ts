@@ -32,7 +32,7 @@ describe.each([
     (scheme, preferred) => {
       const settings = `--blink-settings=preferredColorScheme=${preferred}`;
       const measured = measure(frame(width), settings);
-      expect(measured.figures).toBe(28);
+      expect(measured.figures).toBe(29);
       expect(measured.scrollWidth).toBeLessThanOrEqual(width);
       expect(measured).toMatchObject({ cut: [], overlapping: [] });
       expect(measured.smallestText).toBeGreaterThanOrEqual(9);
@@ -147,7 +147,8 @@ function writeEvaluation(directory: string, steps: number): void {
           const order = [...keys.keys()].sort((a, b) => keys[a]! - keys[b]!);
           const trace = keys.map((_, position) => Math.floor((order.indexOf(position) * steps) / length));
           const confidences = keys.map((_, position) => -(position / length) * draws.uniform());
-          lines.push(JSON.stringify({ checkpoint: role, benchmark: "held-out", task_id: `t${task}`, temperature, sample, seed: 1, passed: draws.uniform() < (0.3 + 0.2 * later) * (steps / 24), answerTokens: length - 10, order, trace, confidences }));
+          const firstEntropies = keys.map((_, position) => 3 * (1 - Math.exp(-position / (6 + 6 * draws.uniform()))));
+          lines.push(JSON.stringify({ ...(temperature === 0 ? { firstEntropies } : {}), checkpoint: role, benchmark: "held-out", task_id: `t${task}`, temperature, sample, seed: 1, passed: draws.uniform() < (0.3 + 0.2 * later) * (steps / 24), answerTokens: length - 10, order, trace, confidences }));
         }
       }
     }

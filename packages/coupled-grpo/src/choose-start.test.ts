@@ -96,7 +96,7 @@ test("a measurement is what samples of the selection split earn", async () => {
   );
   const scores = await scoreAnswers(sandbox, rollouts);
   const rewards = scores.map((score) => rewardOf(score, { code: 2, format: 0.5 }));
-  expect(measured[1]).toEqual({ step: STEPS.half, passRate: scores.filter((score) => score!.passed).length / 16, mixedGroups: mixedGroupShare(groupsOf(rewards, 8)) });
+  expect(measured[1]).toEqual({ step: STEPS.half, passRate: scores.filter((score) => score.status === "passed").length / 16, mixedGroups: mixedGroupShare(groupsOf(rewards, 8)) });
 });
 
 test("a checkpoint whose groups are all equal is passed over", async () => {

@@ -1,6 +1,6 @@
 import { readSafetensors, type NamedTensor } from "@diffucoder/formats";
 import { StageCancelled, type ArtifactRef, type ArtifactStore, type StageContext } from "@diffucoder/lineage";
-import type { ModelSampler } from "@diffucoder/model";
+import type { ModelBlockSampler, ModelSampler } from "@diffucoder/model";
 import { generateTasks, scoreAnswers } from "@diffucoder/tasks";
 import type { Sandbox } from "@diffucoder/sandbox";
 import type { Tokenizer } from "@diffucoder/tokenizer";
@@ -41,7 +41,7 @@ export async function chooseStart(options: {
   readonly recipe: Recipe;
   readonly seed: number;
   readonly tokenizer: Tokenizer;
-  readonly sampler: ModelSampler;
+  readonly sampler: ModelSampler | ModelBlockSampler;
   readonly sandbox: Sandbox;
   readonly context: StageContext;
 }): Promise<ChosenStart> {
@@ -95,7 +95,7 @@ async function measure(
     },
   );
   const scores = await scoreAnswers(sandbox, rollouts);
-  const known = scores.filter((score) => score !== null);
+  const known = scores.filter((score) => score.status !== null);
   if (known.length === 0) throw new NoRewards(`candidate of step ${step}`, scores.length);
   return {
     passRate: known.filter(({ passed }) => passed).length / known.length,

@@ -19,6 +19,8 @@ test("a recipe of nothing but its rounds is the corrected preset on the paper's 
     referenceSyncSteps: 64,
     optimizer: { learningRate: 3e-4, warmupSteps: 2, finalShare: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 0.2 },
   });
+  const rollout = { steps: 12, algorithm: "maskgit_plus", temperature: 0.8, topP: 0.95, topK: 50, blockLength: 8, cache: "dual", threshold: 0.9, stopAtEnd: true };
+  expect(recipeSchema.parse({ rounds: 1, rollout }).rollout).toEqual(rollout);
   expect(recipeSchema.parse({ rounds: 1, start: { rule: "window" } }).start).toEqual({
     rule: "window",
     lowestPassRate: 0.05,
@@ -48,6 +50,11 @@ test.each([
   ["rollout.topP", { rollout: { topP: 1.1 } }],
   ["rollout.algorithm", { rollout: { algorithm: "greedy" } }],
   ["rollout.steps", { rollout: { steps: 0 } }],
+  ["rollout.algorithm", { rollout: { threshold: 0.9 } }],
+  ["rollout.factor", { rollout: { algorithm: "maskgit_plus", threshold: 0.9, factor: 1 } }],
+  ["rollout.blockLength", { rollout: { cache: "dual" } }],
+  ["rollout.blockLength", { rollout: { blockLength: 0 } }],
+  ["rollout", { rollout: { blocks: 2 } }],
   ["reward.code", { reward: { code: -1 } }],
   ["reward.format", { reward: { format: -1 } }],
   ["noiseRange", { noiseRange: [0.5, 0.5] }],

@@ -1,3 +1,4 @@
+import { decodingShape, refineDecoding } from "@diffucoder/model";
 import { z } from "zod";
 
 const taskSelection = z.strictObject({
@@ -31,13 +32,10 @@ export const recipeSchema = z.strictObject({
   tasksPerRound: z.int().positive().default(8),
   groupSize: z.int().min(2).default(8).describe("completions of one task: G in the paper"),
   rollout: z
-    .strictObject({
-      steps: z.int().positive().default(24).describe("denoising steps of one decode"),
-      algorithm: z.enum(["origin", "maskgit_plus", "topk_margin", "entropy"]).default("entropy"),
-      temperature: z.number().positive().default(1),
-      topP: z.number().gt(0).max(1).default(1),
-    })
-    .prefault({}),
+    .strictObject({ ...decodingShape, temperature: z.number().positive().default(1) })
+    .superRefine(refineDecoding)
+    .prefault({})
+    .describe("how completions are drawn"),
   reward: z
     .strictObject({
       code: z.number().nonnegative().default(2).describe("weight of the share of checks passed"),

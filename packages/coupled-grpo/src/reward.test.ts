@@ -20,7 +20,7 @@ test("checks passed count only in the full format", () => {
 });
 
 test("a fault of the sandbox is no reward, not a reward of zero", () => {
-  expect(rewardOf(null, { code: 2, format: 0.5 })).toBeNull();
+  expect(rewardOf({ status: null, faultOf: "sandbox", cause: "no answer" }, { code: 2, format: 0.5 })).toBeNull();
 });
 
 test("groups are runs of values", () => {

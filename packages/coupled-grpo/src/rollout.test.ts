@@ -68,6 +68,24 @@ test("steps, algorithm, temperature and topP reach the decoder", () => {
   expect(tokens({ topP: 0.3 })).not.toEqual(tokens({}));
 });
 
+test("blocks, parallel decoding and an early stop reach the decoder", () => {
+  const traces = (recipe: Partial<RolloutRecipe>) => sample(recipe).map(({ trace }) => [...trace]);
+  for (const trace of traces({ blockLength: 5 })) {
+    for (const [offset, step] of trace.entries()) if (offset >= 5) expect(step).toBeGreaterThan(Math.max(...trace.slice(0, 5)));
+  }
+  for (const trace of traces({ algorithm: "maskgit_plus", threshold: 0 })) expect(new Set(trace)).toEqual(new Set([0])); // all are surer than that
+  expect(traces({ algorithm: "maskgit_plus", factor: 1e-9 })).not.toEqual(traces({ algorithm: "maskgit_plus" }));
+  const end = tokenizer.id("<|im_end|>");
+  // So hot that an end stands early in some.
+  const stopped = Array.from({ length: 24 }, (_, step) => sample({ temperature: 30, steps: 12, stopAtEnd: true }, step)).flat().filter(({ trace }) => trace.includes(-1));
+  expect(stopped.length).toBeGreaterThan(0);
+  for (const { tokens, trace, promptLength, liveLength } of stopped) {
+    expect(tokens[promptLength + liveLength - 1]).toBe(end);
+    expect([...trace.subarray(0, liveLength)]).not.toContain(-1);
+    trace.forEach((step, offset) => step === -1 && expect(tokens[promptLength + offset]).toBe(tinyModel(tokenizer).padId));
+  }
+});
+
 test("an answer lives up to and including its first end marker, or to the end of the canvas", () => {
   const canvas = Int32Array.of(9, 1, 2, 9, 3, 9);
   expect(liveLengthOf(canvas, 1, 9)).toBe(3); // tokens 1, 2, 9; the marker in the prompt does not count

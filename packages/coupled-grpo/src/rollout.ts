@@ -1,4 +1,4 @@
-import { decode, type DecodeAlgorithm, type ModelConfig, type Sampler } from "@diffucoder/model";
+import { decode, decodeOptionsOf, type BlockSampler, type DecodingSettings, type ModelConfig, type Sampler } from "@diffucoder/model";
 import type { StreamKey } from "@diffucoder/random";
 import { END_OF_TURN, answerText, renderPrompt, type CodeTask } from "@diffucoder/tasks";
 import type { Tokenizer } from "@diffucoder/tokenizer";
@@ -11,16 +11,13 @@ export interface Rollout {
   readonly promptLength: number;
   /** Completion tokens up to and including the first end marker; the whole rest of the canvas when there is none. */
   readonly liveLength: number;
-  /** Denoising step that fixed each position behind the prompt. */
+  /** Denoising step that fixed each position behind the prompt; -1 where decoding stopped before. */
   readonly trace: Int32Array; // [T - promptLength]
   readonly completion: string;
 }
 
-export interface RolloutRecipe {
-  readonly steps: number;
-  readonly algorithm: DecodeAlgorithm;
+export interface RolloutRecipe extends DecodingSettings {
   readonly temperature: number;
-  readonly topP: number;
 }
 
 /** A task with its prompt as tokens. */
@@ -36,7 +33,7 @@ export const encodeTask = (task: CodeTask, tokenizer: Tokenizer): EncodedTask =>
 
 /** Samples `groupSize` completions of each task; the completions of a task lie next to each other. */
 export function rollOut(
-  sampler: Sampler,
+  sampler: Sampler | BlockSampler,
   tasks: readonly EncodedTask[],
   options: {
     readonly groupSize: number;
@@ -47,13 +44,14 @@ export function rollOut(
   },
 ): Rollout[] {
   const { groupSize, recipe, model, tokenizer, streamOf } = options;
+  const endId = tokenizer.id(END_OF_TURN);
   const repeated = tasks.flatMap((task) => Array.from({ length: groupSize }, () => task));
-  const canvases = decode(sampler, { prompts: repeated.map(({ prompt }) => prompt), maskId: model.maskId, ...recipe, streamOf });
+  const canvases = decode(sampler, { ...decodeOptionsOf(recipe, { ...model, endId }), prompts: repeated.map(({ prompt }) => prompt), temperature: recipe.temperature, streamOf });
   return canvases.map(({ tokens, promptLength, trace }, sample) => ({
     task: repeated[sample]!.task,
     tokens,
     promptLength,
-    liveLength: liveLengthOf(tokens, promptLength, tokenizer.id(END_OF_TURN)),
+    liveLength: liveLengthOf(tokens, promptLength, endId),
     trace,
     completion: answerText(tokens, promptLength, tokenizer, [model.padId, model.maskId]),
   }));

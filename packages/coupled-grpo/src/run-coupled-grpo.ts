@@ -12,9 +12,9 @@ import {
   type StageRequest,
   type StageResult,
 } from "@diffucoder/lineage";
-import { createSampler, parameterCount, toHuggingFace, type ModelSampler } from "@diffucoder/model";
+import { openSampler, parameterCount, toHuggingFace, type ModelBlockSampler, type ModelSampler } from "@diffucoder/model";
 import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox";
-import { generateTasks, scoreAnswers, type Score, type TaskSplit } from "@diffucoder/tasks";
+import { generateTasks, scoreAnswers, type NoVerdict, type Score, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
 import { NonFiniteLoss, learningRateAt, loadStart, planTraining, plannedModel, sampleOrder, type StartingModel } from "@diffucoder/training";
 import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
@@ -79,7 +79,7 @@ function refuseLongPrompts(tasks: readonly EncodedTask[], canvasLength: number):
 /** What a round measured, beside its metrics line. */
 interface ScoredRollout {
   readonly rollout: Rollout;
-  readonly score: Score | null;
+  readonly score: Score | NoVerdict;
   readonly reward: number | null;
   readonly advantage: number;
 }
@@ -99,7 +99,7 @@ class Reinforcement {
   readonly #orderOf: (draw: number) => number;
   readonly #windowLength: number;
   readonly #sandbox: Sandbox;
-  readonly #sampler: ModelSampler;
+  readonly #sampler: ModelSampler | ModelBlockSampler;
   readonly #policy: Policy;
 
   private constructor(parts: {
@@ -110,7 +110,7 @@ class Reinforcement {
     tasks: readonly EncodedTask[];
     windowLength: number;
     sandbox: Sandbox;
-    sampler: ModelSampler;
+    sampler: ModelSampler | ModelBlockSampler;
     policy: Policy;
   }) {
     this.#request = parts.request;
@@ -140,7 +140,7 @@ class Reinforcement {
     const shape = { batchSize: tasksPerRound * groupSize, canvasLength, windowLength };
     const sandbox = await createSandbox({ workers: execution.sandboxWorkers });
     try {
-      const sampler = await createSampler(start.model, { ...shape, dtype: "fp32" });
+      const sampler = await openSampler(start.model, recipe.rollout, { ...shape, dtype: "fp32" });
       const policy = await Policy.create(start.model, shape, recipe);
       return new Reinforcement({ request, context, start, tokenizer, tasks, windowLength, sandbox, sampler, policy });
     } catch (error) {
@@ -298,14 +298,20 @@ class Reinforcement {
   }
 }
 
+interface KnownRollout extends ScoredRollout {
+  readonly score: Score;
+}
+
+const isKnown = (item: ScoredRollout): item is KnownRollout => item.score.status !== null;
+
 function roundMetrics(scored: readonly ScoredRollout[], groupSize: number) {
-  const known = scored.filter((item) => item.score !== null);
-  const mean = (valueOf: (item: ScoredRollout) => number) => known.reduce((sum, item) => sum + valueOf(item), 0) / known.length;
+  const known = scored.filter(isKnown);
+  const mean = (valueOf: (item: KnownRollout) => number) => known.reduce((sum, item) => sum + valueOf(item), 0) / known.length;
   return {
     reward: mean(({ reward }) => reward!),
-    passRate: mean(({ score }) => (score!.passed ? 1 : 0)),
-    checksPassed: mean(({ score }) => score!.passRate),
-    format: mean(({ score }) => score!.format),
+    passRate: mean(({ score }) => (score.passed ? 1 : 0)),
+    checksPassed: mean(({ score }) => score.passRate),
+    format: mean(({ score }) => score.format),
     mixedGroups: mixedGroupShare(groupsOf(scored.map(({ reward }) => reward), groupSize)),
     sandboxFaults: scored.length - known.length,
     completionLength: mean(({ rollout }) => rollout.liveLength),
@@ -326,7 +332,8 @@ function rolloutLine(round: number, sample: number, { rollout, score, reward, ad
     sample,
     task: task.id,
     completion,
-    status: score?.status ?? null,
+    status: score.status,
+    ...(score.status === null ? { cause: score.cause } : {}),
     reward,
     advantage,
     promptLength,

@@ -30,8 +30,7 @@ function sampler(wanted: readonly (readonly number[])[], batchSize = 2): Sampler
 const options = (changes: Partial<DecodingOptions> = {}): DecodingOptions => ({
   model,
   tokenizer,
-  steps: 3,
-  algorithm: "entropy",
+  settings: { steps: 3, algorithm: "entropy", topP: 1 },
   temperature: 1,
   streamOf: (prompt) => ({ seed: 1, stage: "test", sample: prompt, purpose: "answer" }),
   onStep: () => {},
@@ -81,4 +80,18 @@ test("every step is counted, and each position knows the step that fixed it", ()
     const stepsInOrder = order.map((position) => trace[position]!);
     expect(stepsInOrder).toEqual([...stepsInOrder].sort((a, b) => a - b));
   }
+});
+
+test("after an early stop, order, trace and confidences end with the answer; the first pass is of every position", () => {
+  const x = encode("x")[0]!;
+  const wanted = [[0], [x], [END], ...new Array<number[]>(LENGTH - 3).fill([x, x + 1])];
+  const settings = { steps: LENGTH - 1, algorithm: "entropy", topP: 1, stopAtEnd: true } as const;
+  const [stopped] = decodeAnswers(sampler(wanted), [prompt(1)], options({ settings, temperature: 0, keepFirstPass: true }));
+  expect(stopped).toMatchObject({ text: "x", liveLength: 2 });
+  for (const list of [stopped!.order, stopped!.trace, stopped!.confidences]) expect(list).toHaveLength(2);
+  expect([...stopped!.order].sort()).toEqual([0, 1]);
+  expect(stopped!.firstEntropies).toEqual([0, 0, ...new Array<number>(LENGTH - 3).fill(0.6931)]);
+  const [whole] = decodeAnswers(sampler(wanted), [prompt(1)], options({ temperature: 0 }));
+  expect(whole!.order).toHaveLength(LENGTH - 1);
+  expect(whole!.firstEntropies).toBeUndefined();
 });

@@ -1,6 +1,6 @@
-import { createSampler, type ModelSampler } from "@diffucoder/model";
+import { openSampler, type DecodingSettings, type ModelBlockSampler, type ModelSampler } from "@diffucoder/model";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { decodeAnswers, type DecodedAnswer } from "./answer.ts";
+import { decodeAnswers, type DecodedAnswer, type DecodingOptions } from "./answer.ts";
 import type { EvaluatedCheckpoint } from "./checkpoint-history.ts";
 import { PromptTooLong } from "./errors.ts";
 import type { FinishedSamples } from "./finished-samples.ts";
@@ -29,12 +29,12 @@ interface EncodedQuestion {
 export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: QuestionSet, options: AskOptions): Promise<SampleLine[]> {
   const { role, seed, dtype, finished, saveEverySeconds, onPhase, onStep } = options;
   const tokenizer = Tokenizer.fromJson(checkpoint.tokenizerJson);
-  const { canvasLength, batchSize, topP, ...decoding } = set.decoding;
+  const { canvasLength, batchSize, ...settings } = set.decoding;
   const { fitting, tooLong } = fitToCanvas(set, (text) => tokenizer.encode(text, { specials: true }));
   const originOf = ({ temperature, sample }: Pass): Origin => ({ checkpoint: role, benchmark: set.name, temperature, sample, seed });
   const passes = passesOf(set);
   const lines = passes.flatMap((pass) => tooLong.map((item) => unanswered(originOf(pass), item, canvasLength)));
-  let sampler: ModelSampler | undefined;
+  let sampler: ModelSampler | ModelBlockSampler | undefined;
   try {
     for (const { pass, start } of batchesOf(passes, fitting.length, batchSize)) {
       const { temperature, sample, samples } = pass;
@@ -47,13 +47,12 @@ export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: Quest
       await onPhase(`${set.name}, ${temperature === 0 ? "greedy" : `T = ${temperature}, sample ${sample + 1} of ${samples}`}: ${start} of ${fitting.length}`);
       if (sampler === undefined) {
         const windowLength = canvasLength - Math.min(...fitting.map(({ prompt }) => prompt.length));
-        sampler = await createSampler(model, { batchSize, canvasLength, windowLength, dtype });
+        sampler = await openSampler(model, settings, { batchSize, canvasLength, windowLength, dtype });
         sampler.setParameters(checkpoint.parameters);
       }
       const batch = fitting.slice(start, start + batchSize);
       const streamOf = (index: number) => ({ seed, stage: "evaluation", step: sample, sample: start + index, purpose: `${set.name} ${temperature}` });
-      const filter = temperature === 0 ? {} : { topP };
-      const answers = decodeAnswers(sampler, batch.map(({ prompt }) => prompt), { ...decoding, ...filter, model, tokenizer, temperature, streamOf, onStep });
+      const answers = decodeAnswers(sampler, batch.map(({ prompt }) => prompt), { ...decodingAt(temperature, settings), model, tokenizer, temperature, streamOf, onStep });
       const found = await judged(originOf(pass), batch, answers, onStep);
       lines.push(...found);
       await finished.add(key, found, saveEverySeconds);
@@ -62,6 +61,12 @@ export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: Quest
     sampler?.dispose();
   }
   return lines;
+}
+
+/** The greedy answer takes the likeliest token, so none is cut; it also keeps the first pass, which depends on the prompt alone. */
+function decodingAt(temperature: number, { topK, ...settings }: DecodingSettings): Pick<DecodingOptions, "settings" | "keepFirstPass"> {
+  if (temperature > 0) return { settings: { ...settings, topK } };
+  return { settings: { ...settings, topP: 1 }, keepFirstPass: settings.cache === undefined }; // a block cache would see the first block alone
 }
 
 /** One answer to every question at a temperature. */
@@ -92,7 +97,7 @@ async function judged(origin: Origin, batch: readonly EncodedQuestion[], answers
     onStep();
     return verdict;
   });
-  return asked.map(({ question, prompt, answer: { text, order, trace, confidences, liveLength } }, i) => ({
+  return asked.map(({ question, prompt, answer: { text, order, trace, confidences, firstEntropies, liveLength } }, i) => ({
     ...origin,
     task_id: question.taskId,
     ...verdicts[i]!,
@@ -104,6 +109,7 @@ async function judged(origin: Origin, batch: readonly EncodedQuestion[], answers
     order,
     trace,
     confidences,
+    ...(firstEntropies === undefined ? {} : { firstEntropies }),
   }));
 }
 

@@ -18,6 +18,13 @@ test("an empty recipe asks for the usual", () => {
   ]);
 });
 
+test("blocks, a cache, parallel decoding and an early stop can be asked for, of held-out tasks and of each benchmark", () => {
+  const settings = { algorithm: "maskgit_plus", topK: 20, blockLength: 32, cache: "prefix", threshold: 0.9, stopAtEnd: true };
+  const { decoding, benchmarks } = recipeSchema.parse({ decoding: settings, benchmarks: [{ ...HUMANEVAL, decoding: { ...settings, steps: 64 } }] });
+  expect(decoding).toEqual({ canvasLength: 64, steps: 24, topP: 1, batchSize: 64, ...settings });
+  expect(benchmarks[0]!.decoding).toEqual({ canvasLength: 768, topP: 1, batchSize: 4, ...settings, steps: 64 });
+});
+
 test("BigCodeBench may be asked in both styles, and each goes by a name of its own", () => {
   const bigCodeBench = { ...HUMANEVAL, name: "bigcodebench" };
   const { benchmarks } = recipeSchema.parse({ benchmarks: [bigCodeBench, { ...bigCodeBench, prompt: "instruct" }, { ...HUMANEVAL, prompt: "complete" }] });
@@ -36,6 +43,9 @@ test.each<[Record<string, unknown>, string]>([
   [{ decoding: { topP: 0 } }, "topP"],
   [{ decoding: { topP: 1.1 } }, "topP"],
   [{ decoding: { algorithm: "best" } }, "algorithm"],
+  [{ decoding: { threshold: 0.9 } }, "expected maskgit_plus or topk_margin with the commit rule threshold, found entropy"],
+  [{ decoding: { cache: "dual" } }, "expected a number with cache dual, found none"],
+  [{ benchmarks: [{ ...HUMANEVAL, decoding: { algorithm: "topk_margin", threshold: 0.9, factor: 1 } }] }, "expected threshold or factor, found both"],
   [{ samples: { temperatures: [0] } }, "temperatures"],
   [{ samples: { temperatures: [] } }, "temperatures"],
   [{ samples: { temperatures: [1, 1] } }, "expected each temperature once"],

@@ -1,13 +1,19 @@
+import { decodingShape, refineDecoding } from "@diffucoder/model";
 import { BENCHMARKS, promptStyleOf } from "@diffucoder/tasks";
 import { z } from "zod";
 
-const decodingSchema = z.strictObject({
-  canvasLength: z.int().min(2).default(64).describe("tokens of prompt and answer together"),
-  steps: z.int().positive().default(24).describe("denoising steps of one decode"),
-  algorithm: z.enum(["origin", "maskgit_plus", "topk_margin", "entropy"]).default("entropy"),
-  topP: z.number().gt(0).max(1).default(1),
-  batchSize: z.int().positive().default(64).describe("canvases decoded together; other sizes may round differently"),
-});
+/** @param usual what is not given */
+function decodingSchema(usual: { readonly canvasLength: number; readonly steps: number; readonly batchSize: number }) {
+  return z
+    .strictObject({
+      canvasLength: z.int().min(2).default(usual.canvasLength).describe("tokens of prompt and answer together"),
+      ...decodingShape,
+      steps: decodingShape.steps.unwrap().default(usual.steps),
+      batchSize: z.int().positive().default(usual.batchSize).describe("canvases decoded together; other sizes may round differently"),
+    })
+    .superRefine(refineDecoding)
+    .prefault({});
+}
 
 const temperatures = z.array(z.number().positive()).refine((all) => new Set(all).size === all.length, { message: "expected each temperature once" });
 
@@ -18,7 +24,7 @@ const benchmarkSchema = z
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     prompt: z.enum(["complete", "instruct"]).optional().describe("of BigCodeBench: the function to complete, or in words"),
     tasks: z.int().positive().optional().describe("only the first so many"),
-    decoding: z.strictObject({ ...decodingSchema.shape, canvasLength: z.int().min(2).default(768), steps: z.int().positive().default(256), batchSize: z.int().positive().default(4) }).prefault({}),
+    decoding: decodingSchema({ canvasLength: 768, steps: 256, batchSize: 4 }),
     samples: z
       .strictObject({ perTask: z.int().positive().default(10), temperatures: temperatures.default([]) })
       .prefault({})
@@ -35,7 +41,7 @@ export const recipeSchema = z
         count: z.int().positive().default(128).describe("held-out tasks, the same for every checkpoint"),
       })
       .prefault({}),
-    decoding: decodingSchema.prefault({}).describe("of held-out tasks"),
+    decoding: decodingSchema({ canvasLength: 64, steps: 24, batchSize: 64 }).describe("of held-out tasks"),
     samples: z
       .strictObject({
         perTask: z.int().positive().default(8),
@@ -45,6 +51,7 @@ export const recipeSchema = z
       .describe("of held-out tasks, besides the greedy answer"),
     passAt: z.array(z.int().positive()).min(1).default([1, 4, 8]).describe("k of pass@k; each at most samples.perTask, and left out of a benchmark with fewer samples"),
     arnessK: z.array(z.int().positive()).min(1).default([1, 2, 4]),
+    packages: z.string().min(1).optional().describe("folder of Python packages that programs may import, as pip install --target makes it; relative to the recipe"),
     benchmarks: z
       .array(benchmarkSchema)
       .default([])

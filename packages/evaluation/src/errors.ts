@@ -1,16 +1,22 @@
 import { StageError } from "@diffucoder/lineage";
+import type { NoVerdict } from "@diffucoder/tasks";
 
-/** The sandbox failed on some answers twice. An unscored answer is not a wrong one, so there is no report. */
+/** Some answers have no verdict, the sandbox having failed on them twice or their checks judging no program. An unscored answer is not a wrong one, so there is no report. */
 export class UnscoredAnswers extends StageError {
-  constructor(count: number, total: number) {
+  constructor(missing: readonly NoVerdict[], total: number) {
+    const causes = [...new Set(missing.map(({ cause }) => cause))].sort();
+    const isTasks = missing.some(({ faultOf }) => faultOf === "task");
     super({
       code: "UnscoredAnswers",
-      message: `evaluation: expected a verdict for each of ${total} answers, found sandbox faults for ${count}. Run \`diffucoder doctor\`, then \`diffucoder retry\`.`,
-      retryable: true,
-      details: { count, total },
+      message: `evaluation: expected a verdict for each of ${total} answers, found none for ${missing.length}: ${causes.slice(0, MOST_CAUSES).join("; ")}. ${isTasks ? "Correct the tasks, or leave them out." : "Run \`diffucoder doctor\`, then \`diffucoder retry\`."}`,
+      retryable: !isTasks,
+      details: { count: missing.length, total, causes },
     });
   }
 }
+
+/** That a message names. */
+const MOST_CAUSES = 3;
 
 /** A held-out task does not fit the canvas that the recipe asks for. */
 export class PromptTooLong extends StageError {
@@ -28,6 +34,13 @@ export class PromptTooLong extends StageError {
 export class BenchmarkMissing extends StageError {
   constructor(path: string, found: string) {
     super({ code: "BenchmarkMissing", message: `benchmark ${path}: expected the file that the recipe pins, found ${found}. Correct path or sha256 in benchmarks.`, retryable: false, details: { path, found } });
+  }
+}
+
+/** The Python packages that a recipe names are not there. */
+export class PackagesMissing extends StageError {
+  constructor(folder: string, found: string) {
+    super({ code: "PackagesMissing", message: `packages ${folder}: expected packages of \`pip install --target\`, found ${found}. Correct packages, or leave it out.`, retryable: false, details: { folder, found } });
   }
 }
 

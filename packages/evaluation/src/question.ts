@@ -10,6 +10,7 @@ import {
   renderPrompt,
   scoreAnswers,
   type Benchmark,
+  type NoVerdict,
   type SuiteVerdict,
 } from "@diffucoder/tasks";
 import { identityOf, type BenchmarkRecipe, type Recipe } from "./config.ts";
@@ -29,8 +30,7 @@ export interface Question {
   readonly prompt: string;
   /** The program in an answer, if there is one. */
   readonly programOf: (completion: string) => string | undefined;
-  /** @returns null where the sandbox failed */
-  readonly judge: (completion: string) => Promise<AnswerVerdict | null>;
+  readonly judge: (completion: string) => Promise<AnswerVerdict | NoVerdict>;
 }
 
 /** Questions that are scored together. */
@@ -56,7 +56,7 @@ export function heldOutQuestions({ tasks, decoding, samples }: Recipe, seed: num
       programOf: extractProgram,
       judge: async (completion) => {
         const [score] = await scoreAnswers(sandbox, [{ task, completion }]);
-        return score === undefined || score === null ? null : { status: score.status, cause: score.cause };
+        return score!.status === null ? score! : { status: score!.status, cause: score!.cause };
       },
     }),
   );
@@ -78,7 +78,7 @@ export async function benchmarkQuestions(recipe: BenchmarkRecipe, benchmark: Ben
         programOf,
         judge: async (completion) => {
           const judgement = await judgeProgram(sandbox, task, programOf(completion));
-          if (judgement === null || task.suites.length > 1) return judgement;
+          if (judgement.status === null || task.suites.length > 1) return judgement;
           return { status: judgement.status, cause: judgement.cause };
         },
       };

@@ -107,6 +107,11 @@ describe("a report", () => {
     expect([...last.order].sort((a, b) => a - b)).toEqual(Array.from({ length: CANVAS - promptTokens }, (_, i) => i));
     expect(last.trace).toHaveLength(CANVAS - promptTokens);
     expect(last.confidences).toHaveLength(CANVAS - promptTokens);
+    // The first pass is kept of greedy answers, as it is the same for the others.
+    expect(samples.map(({ temperature, firstEntropies }) => [temperature, firstEntropies !== undefined])).toEqual(samples.map(({ temperature }) => [temperature, temperature === 0]));
+    const [greedy] = samples;
+    expect(greedy!.firstEntropies).toHaveLength(greedy!.order.length);
+    for (const nats of greedy!.firstEntropies!) expect(nats).toSatisfy((entropy: number) => entropy >= 0 && entropy < Math.log(model.vocabSize));
     expect(Math.max(...last.trace)).toBe(DECODING.steps - 1);
     expect(last.answerTokens).toBe(encode(renderPrompt(tasks[1]!) + renderCompletion(tasks[1]!)).length - promptTokens);
     expect(samples[1]).toMatchObject({ status: "failed", cause: "assertion", passed: false });
@@ -155,7 +160,7 @@ describe("a report", () => {
     const sampler = await createSampler(model, { batchSize: 2, canvasLength: CANVAS, windowLength, dtype: "fp32" });
     sampler.setParameters((await loadEvaluated(workplace.store.artifacts, right)).checkpoint.parameters);
     const streamOf = () => ({ seed: 0, stage: "none", purpose: "none" }); // greedy answers draw nothing
-    const answers = decodeAnswers(sampler, prompts, { model, tokenizer, steps: 8, algorithm: "entropy", temperature: 0, streamOf, onStep: () => {} });
+    const answers = decodeAnswers(sampler, prompts, { model, tokenizer, settings: { steps: 8, algorithm: "entropy", topP: 1 }, temperature: 0, streamOf, onStep: () => {} });
     sampler.dispose();
     const orders = answers.map(({ order }) => order);
     const ofAnswers = answers.map(({ order, liveLength }) => order.filter((position) => position < liveLength));
@@ -191,6 +196,22 @@ describe("a report", () => {
     // When only the likeliest token is left to draw, samples are one.
     const certain = await workplace.evaluate({ candidate: half }, { ...RECIPE, samples, passAt: [1], decoding: { ...DECODING, topP: 1e-9 } });
     expect(distinct(await samplesOf(certain.outputs))).toBe(1);
+  });
+});
+
+describe("decoding settings", () => {
+  it("reach the decoder: in blocks with a cache, several tokens at once, and only up to the end", async () => {
+    const settings = { algorithm: "maskgit_plus", blockLength: 8, threshold: 0.5, stopAtEnd: true };
+    const samplesWith = async (decoding: Record<string, unknown>) => samplesOf((await workplace.evaluate({ candidate: right }, { ...RECIPE, samples: { perTask: 1 }, passAt: [1], decoding: { ...DECODING, ...decoding } })).outputs);
+    const plain = await samplesWith({});
+    for (const cache of [undefined, "dual"]) {
+      const fast = await samplesWith({ ...settings, ...(cache === undefined ? {} : { cache }) });
+      expect(fast.slice(0, 2).map(({ passed, completion }) => [passed, completion])).toEqual(plain.slice(0, 2).map(({ passed, completion }) => [passed, completion]));
+      for (const { order, trace, confidences } of fast) expect([trace.length, confidences.length]).toEqual([order.length, order.length]);
+      const latest = (block: number) => Math.max(...fast[0]!.trace.slice(8 * block, 8 * block + 8));
+      for (const [offset, step] of fast[0]!.trace.entries()) if (offset >= 8) expect(step).toBeGreaterThan(latest(Math.floor(offset / 8) - 1));
+      expect(fast.map(({ firstEntropies }) => firstEntropies !== undefined)).toEqual([true, true, false, false].map((isGreedy) => isGreedy && cache === undefined));
+    }
   });
 });
 

@@ -13,6 +13,7 @@ import { BenchmarkMissing } from "./errors.ts";
 import { FinishedSamples } from "./finished-samples.ts";
 import { planEvaluation } from "./plan-evaluation.ts";
 import { benchmarkQuestions, heldOutQuestions, type QuestionSet } from "./question.ts";
+import { packagesDigest } from "./python-packages.ts";
 import { renderReportPage } from "./report-page.ts";
 import type { EvaluationReport } from "./report.ts";
 import type { SampleLine } from "./sample-line.ts";
@@ -30,9 +31,10 @@ export const evaluationStage: StageDefinition<Recipe, Execution> = {
   recipeSchema,
   executionSchema,
   plan: planEvaluation,
-  sources: async ({ benchmarks }, baseDirectory) => {
+  sources: async ({ benchmarks, packages }, baseDirectory) => {
     for (const benchmark of benchmarks) await checkBenchmark(benchmark, baseDirectory);
-    return Object.fromEntries(benchmarks.map(({ path, sha256: digest }) => [path, digest]));
+    const files = benchmarks.map(({ path, sha256: digest }) => [path, digest] as const);
+    return Object.fromEntries(packages === undefined ? files : [...files, [packages, await packagesDigest(resolve(baseDirectory, packages))]]);
   },
   run: runEvaluation,
 };
@@ -48,7 +50,7 @@ async function runEvaluation({ recipe, execution, inputs, seed, baseDirectory }:
   for (const benchmark of recipe.benchmarks) await checkBenchmark(benchmark, baseDirectory);
   const roles = (["baseline", "candidate"] as const).filter((role) => inputs[role] !== undefined);
   const finished = await FinishedSamples.open(context);
-  const sandbox = await createSandbox({ workers: execution.sandboxWorkers });
+  const sandbox = await createSandbox({ workers: execution.sandboxWorkers, packages: recipe.packages === undefined ? undefined : resolve(baseDirectory, recipe.packages) });
   const answered: Answered[] = [];
   let sets: readonly QuestionSet[];
   try {

@@ -21,8 +21,13 @@ export interface SampleLine extends AnswerVerdict {
   readonly answerTokens: number;
   /** Positions behind the prompt, from 0, in the order they were fixed. */
   readonly order: readonly number[];
-  /** Denoising step, from 0, that fixed each position behind the prompt. */
+  /** Denoising step, from 0, that fixed each position behind the prompt; after an early stop it ends with the answer, as do the other two. */
   readonly trace: readonly number[];
   /** How sure the model was of each position when it was fixed, by the decoding algorithm's own measure. */
   readonly confidences: readonly number[];
+  /**
+   * Entropy, in nats, of each position behind the prompt at the first pass, when all are masked. Of the greedy answer only,
+   * since it depends on the prompt alone; left out with a block cache, which sees the first block alone.
+   */
+  readonly firstEntropies?: readonly number[];
 }

@@ -39,7 +39,8 @@ export function bothCheckpoints(steps = 4): Evaluation {
         ["a", "b", "c", "d", "e", "f"].map((task_id, task) => {
           const order = role === "candidate" ? [0, 1, 2, 3] : [3, 2, 1, 0];
           const trace = [0, 1, 2, 3].map((position) => Math.floor((order.indexOf(position) * steps) / 4));
-          return sample({ checkpoint: role, task_id, temperature, sample: index, order, trace, passed: role === "candidate" ? task + index > 0 && steps === 4 : task === 5 });
+          const firstEntropies = temperature === 0 ? [0, 1, 2, 2] : undefined;
+          return sample({ checkpoint: role, ...(firstEntropies === undefined ? {} : { firstEntropies }), task_id, temperature, sample: index, order, trace, passed: role === "candidate" ? task + index > 0 && steps === 4 : task === 5 });
         }),
       ),
     ),

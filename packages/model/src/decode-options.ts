@@ -30,24 +30,30 @@ export interface DecodeOptions extends TokenFilter {
 }
 
 /** @throws ModelError `WrongOptions` naming the option, what was expected and what was found */
-export function checkOptions({ commit = { rule: "schedule" }, ...options }: DecodeOptions): void {
-  const { steps, temperature, topP = 1, topK = 1, positionTemperature = 0, blockLength = 1, prompts, suffixes = prompts } = options;
-  const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1;
-  require(isCount(steps), "steps", "a whole number above 0", steps);
-  require(temperature >= 0 && temperature < Infinity, "temperature", "0 or more", temperature);
-  require(topP > 0 && topP <= 1, "topP", "above 0, at most 1", topP);
-  require(isCount(topK), "topK", "a whole number above 0", topK);
-  require(positionTemperature >= 0 && positionTemperature < Infinity, "positionTemperature", "0 or more", positionTemperature);
-  require(isCount(blockLength), "blockLength", "a whole number above 0", blockLength);
-  require(suffixes.length === prompts.length, "suffixes", `as many as prompts, ${prompts.length}`, suffixes.length);
-  if (commit.rule === "schedule") return;
-  const isProbability = options.algorithm === "maskgit_plus" || options.algorithm === "topk_margin";
-  require(isProbability, "algorithm", `maskgit_plus or topk_margin with the commit rule ${commit.rule}`, options.algorithm);
-  require(positionTemperature === 0, "positionTemperature", `0 with the commit rule ${commit.rule}`, positionTemperature);
-  if (commit.rule === "threshold") require(commit.threshold >= 0 && commit.threshold <= 1, "threshold", "0 to 1", commit.threshold);
-  else require(commit.factor > 0 && commit.factor < Infinity, "factor", "above 0", commit.factor);
+export function checkOptions(options: DecodeOptions): void {
+  const wrong = wrongOption(options);
+  if (wrong !== undefined) throw new ModelError("WrongOptions", `${wrong.option}: ${wrong.problem}`);
 }
 
-function require(holds: boolean, subject: string, expected: string, found: unknown): void {
-  if (!holds) throw new ModelError("WrongOptions", `${subject}: expected ${expected}, found ${String(found)}`);
+/** The first option that cannot be decoded with. */
+export function wrongOption({ commit = { rule: "schedule" }, ...options }: Omit<DecodeOptions, "streamOf">): { readonly option: string; readonly problem: string } | undefined {
+  const { steps, temperature, topP = 1, topK = 1, positionTemperature = 0, blockLength = 1, prompts, suffixes = prompts, algorithm } = options;
+  const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1;
+  const isParallel = commit.rule !== "schedule";
+  const isProbability = algorithm === "maskgit_plus" || algorithm === "topk_margin";
+  const rules: [holds: boolean, option: string, expected: string, found: unknown][] = [
+    [isCount(steps), "steps", "a whole number above 0", steps],
+    [temperature >= 0 && temperature < Infinity, "temperature", "0 or more", temperature],
+    [topP > 0 && topP <= 1, "topP", "above 0, at most 1", topP],
+    [isCount(topK), "topK", "a whole number above 0", topK],
+    [positionTemperature >= 0 && positionTemperature < Infinity, "positionTemperature", "0 or more", positionTemperature],
+    [isCount(blockLength), "blockLength", "a whole number above 0", blockLength],
+    [suffixes.length === prompts.length, "suffixes", `as many as prompts, ${prompts.length}`, suffixes.length],
+    [!isParallel || isProbability, "algorithm", `maskgit_plus or topk_margin with the commit rule ${commit.rule}`, algorithm],
+    [!isParallel || positionTemperature === 0, "positionTemperature", `0 with the commit rule ${commit.rule}`, positionTemperature],
+  ];
+  if (commit.rule === "threshold") rules.push([commit.threshold >= 0 && commit.threshold <= 1, "threshold", "0 to 1", commit.threshold]);
+  if (commit.rule === "factor") rules.push([commit.factor > 0 && commit.factor < Infinity, "factor", "above 0", commit.factor]);
+  const broken = rules.find(([holds]) => !holds);
+  return broken === undefined ? undefined : { option: broken[1], problem: `expected ${broken[2]}, found ${String(broken[3])}` };
 }

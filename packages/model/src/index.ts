@@ -13,6 +13,7 @@ export {
 export { tokenCrossEntropy } from "./cross-entropy.ts";
 export { decode } from "./decode.ts";
 export type { DecodeOptions } from "./decode-options.ts";
+export { decodeOptionsOf, decodingShape, openSampler, refineDecoding, type DecodingSettings } from "./decoding-settings.ts";
 export { diffusionFeeds, diffusionLossGraph, type DiffusionBatchShape, type DiffusionFeeds } from "./diffusion-loss.ts";
 export { ModelError } from "./errors.ts";
 export { forward, predictingRow, type ForwardOptions } from "./forward.ts";

@@ -8,6 +8,8 @@ export interface SandboxTools {
   readonly bubblewrap: string;
   /** A Python that an unprivileged user can run. */
   readonly python: string;
+  /** See `SandboxOptions`. */
+  readonly packages?: string | undefined;
 }
 
 /** @throws SandboxUnavailable naming what is missing and how to get it */

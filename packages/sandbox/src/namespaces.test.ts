@@ -17,6 +17,7 @@ it("names all settings that are in the way", () => {
 it.each([
   ["bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths=unconfined"],
   ["bwrap: Creating new namespace failed: Operation not permitted", "seccomp=unconfined"],
+  ["bwrap: Can't find source path /home/me/packages: Permission denied", "that every user can read"],
   ["a processor other than x86_64 and aarch64", "such a machine"],
 ])("where no setting is in the way, %s is told apart", (words, fix) => expect(fixFor(words, () => undefined)).toContain(fix));
 

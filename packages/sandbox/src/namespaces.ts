@@ -14,6 +14,7 @@ export function fixFor(words: string, read: (file: string) => string | undefined
     return value !== undefined && isClosed(Number(value));
   });
   if (closed.length > 0) return `Allow user namespaces: \`${closed.map(({ fix }) => fix).join(" && ")}\`.`;
+  if (/source path|\/packages/.test(words)) return "Give a folder of packages that is there and that every user can read.";
   if (/processor other than/.test(words)) return "Run it on such a machine.";
   if (/proc/.test(words)) return "Let containers mount /proc: `docker run --security-opt systempaths=unconfined --security-opt seccomp=unconfined`.";
   return "Allow user namespaces: in a container `docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined`.";

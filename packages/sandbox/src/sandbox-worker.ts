@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { ChecksInvalid, SandboxFault, SandboxUnavailable } from "./errors.ts";
@@ -104,7 +104,7 @@ const isRoot = process.getuid?.() === 0;
 const START_MS = 20_000;
 const GRACE_MS = 5_000;
 
-function argumentsOf({ python }: SandboxTools): string[] {
+function argumentsOf({ python, packages }: SandboxTools): string[] {
   // Distributions with a merged /usr have links here, older ones folders.
   const systemFolders = ["/bin", "/lib", "/lib64"].filter((path) => existsSync(path)).flatMap((path) => ["--ro-bind", path, path]);
   return [
@@ -115,6 +115,7 @@ function argumentsOf({ python }: SandboxTools): string[] {
     ...["--cap-drop", "ALL"],
     ...["--ro-bind", "/usr", "/usr"],
     ...systemFolders,
+    ...(packages === undefined ? [] : ["--ro-bind", resolve(packages), "/packages"]),
     ...["--proc", "/proc", "--dev", "/dev", "--dir", "/tmp"],
     ...sandboxAssets.flatMap((path, i) => ["--file", String(FIRST_SOURCE + i), `/sandbox/inside/${basename(path)}`]),
     ...["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"],

@@ -1,5 +1,7 @@
 import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { descendantsOf } from "../test/attacks.ts";
@@ -137,6 +139,28 @@ describe("tests", () => {
   it("that end their own process are a fault, after which the next program is judged", async () => {
     await expect(run("def add(a, b): return a", { checks: ["import os\nos._exit(0)"] })).rejects.toMatchObject({ code: "SandboxFault", retryable: true, message: expect.stringContaining("a referee that ended") as string });
     expect(await run("def add(a, b): return a + b")).toMatchObject({ status: "passed" });
+  });
+});
+
+describe("packages", () => {
+  const folder = mkdtempSync(join(tmpdir(), "packages-"));
+  beforeAll(() => {
+    chmodSync(folder, 0o755); // the sandbox's user reads it
+    mkdirSync(join(folder, "added"));
+    writeFileSync(join(folder, "added/__init__.py"), "answer = 3\n");
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it("of a folder can be imported by programs and tests, and not be changed; without it they are not there", async () => {
+    const job = { candidate: "def add(a, b):\n  import added\n  try: open(added.__file__, 'w')\n  except OSError: return added.answer", checks: ["import added\nassert add(1, 2) == added.answer"], entryPoints: ["add"] };
+    const own = await createSandbox({ workers: 1, packages: folder });
+    expect(await own.run(job)).toMatchObject({ status: "passed" });
+    await own.close();
+    expect(await run(job.candidate, { checks: ["assert add(1, 2) == 3"] })).toMatchObject({ status: "error", cause: "ModuleNotFoundError: No module named 'added'" });
+  });
+
+  it("are refused where the folder is not there", async () => {
+    await expect(createSandbox({ packages: join(folder, "nothing") })).rejects.toMatchObject({ code: "SandboxUnavailable", message: expect.stringContaining("Give a folder of packages that is there and that every user can read.") as string });
   });
 });
 

@@ -10,14 +10,21 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
+export interface SandboxOptions {
+  readonly workers?: number;
+  readonly limits?: Partial<SandboxLimits>;
+  /** Folder of Python packages that programs and tests may import besides the standard library, as `pip install --target` makes it. */
+  readonly packages?: string | undefined;
+}
+
 /**
  * Starts a sandbox of several workers, each a bubblewrap of its own.
  *
  * @throws SandboxUnavailable naming what is missing and how to get it
  */
-export async function createSandbox(options: { readonly workers?: number; readonly limits?: Partial<SandboxLimits> } = {}): Promise<Sandbox> {
-  const { workers = 2, limits = {} } = options;
-  const tools = await findTools();
+export async function createSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const { workers = 2, limits = {}, packages } = options;
+  const tools = { ...(await findTools()), packages };
   const first = await SandboxWorker.start(tools);
   return new WorkerPool(tools, workers, { ...DEFAULT_LIMITS, ...limits }, first);
 }

@@ -37,9 +37,11 @@ export type TestSuite = {
       readonly entryPoints: readonly string[];
     }
   | {
-      /** Tests that exchange objects have to run in the program's own process, where a program can cheat: no rewards from these. */
+      /** Tests that exchange objects have to run in the program's own process, where one that is written for it can cheat: no rewards from these. */
       readonly isolation: "in-process";
-      /** Python that is run behind the program: asserts, or a `unittest` class `TestCases`. */
+      /** Python with a `unittest` class `TestCases`, which is run behind the program. */
       readonly test: string;
+      /** The function whose answers are looked at. */
+      readonly entryPoint: string;
     }
 );

@@ -32,15 +32,21 @@ export function bigCodeBenchTask(line: JsonRow): BenchmarkTask {
     completionPrefix: task.complete_prompt,
     programPrefix: `${task.code_prompt}\n    pass\n`,
     libraries: librariesOf(task),
-    suites: [{ name: "tests", isolation: "in-process", test: task.test, limits: LIMITS }],
+    suites: [{ name: "tests", isolation: "in-process", test: task.test, entryPoint: task.entry_point, limits: LIMITS }],
   };
 }
 
 /** Libraries that the benchmark names, and those that program and tests import besides. */
 function librariesOf({ libs, complete_prompt: prompt, canonical_solution: body, test }: z.infer<typeof row>): string[] {
   const named = [...libs.matchAll(/'([^']+)'/g)].map(([, name]) => name!);
-  const imported = [...`${prompt}${body}\n${test}`.matchAll(/^[ \t]*(?:import|from)[ \t]+(\w+)/gm)].map(([, name]) => name!);
-  return [...new Set([...named, ...imported])];
+  return [...new Set([...named, ...importedModules(`${prompt}${body}\n${test}`)])];
+}
+
+/** Modules of import statements. Docstrings have lines that begin with these words too, but not with a statement. */
+function importedModules(source: string): string[] {
+  const fromImports = [...source.matchAll(/^[ \t]*from[ \t]+(\w+)[\w.]*[ \t]+import\b/gm)].map(([, name]) => name!);
+  const imports = [...source.matchAll(/^[ \t]*import[ \t]+([\w.]+(?:[ \t]+as[ \t]+\w+)?(?:[ \t]*,[ \t]*[\w.]+(?:[ \t]+as[ \t]+\w+)?)*)[ \t]*(?:[#;].*)?$/gm)];
+  return [...fromImports, ...imports.flatMap(([, list]) => list!.split(",").map((part) => /\w+/.exec(part)![0]))];
 }
 
 const LIMITS = { wallMs: 120_000, cpuSeconds: 60, memoryBytes: 4 * 2 ** 30, processes: 64, outputBytes: 16 << 20 };

@@ -9,6 +9,6 @@ export { estimatePassAtK, passAtK, type PassAtK, type TaskCount } from "./pass-a
 export { writeEvalPlusFiles, type JudgedProgram } from "./evalplus-files.ts";
 export { END_OF_TURN, answerText, extractProgram, renderCompletion, renderPrompt } from "./prompt.ts";
 export { readSamples, type Sample } from "./samples.ts";
-export { judgeProgram, missingLibraries, scoreAnswers, scoreProgram, taskAssets, type Answer, type Judgement, type Score, type SuiteVerdict } from "./score.ts";
+export { judgeProgram, missingLibraries, scoreAnswers, scoreProgram, taskAssets, type Answer, type Judgement, type NoVerdict, type Score, type SuiteVerdict } from "./score.ts";
 export { scoreSamples, type SampleCounts, type SampleResult, type ScoredSamples } from "./score-samples.ts";
 export { VerdictLog } from "./verdict-log.ts";

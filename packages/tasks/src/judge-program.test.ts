@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { temporaryFile } from "../test/temporary-file.ts";
 import { readBenchmark, type BenchmarkName } from "./benchmark.ts";
 import type { BenchmarkTask } from "./benchmark-task.ts";
-import { judgeProgram, missingLibraries } from "./score.ts";
+import { judgeProgram, missingLibraries, type Judgement } from "./score.ts";
 
 let sandbox: Sandbox;
 beforeAll(async () => void (sandbox = await createSandbox({ workers: 2 })));
@@ -14,7 +14,7 @@ async function taskOf(name: BenchmarkName, row: object | string): Promise<Benchm
   return (await readBenchmark(name, await temporaryFile("row.jsonl", typeof row === "string" ? row : JSON.stringify(row)))).tasks[0]!;
 }
 
-const verdictOf = async (task: BenchmarkTask, program: string) => (await judgeProgram(sandbox, task, program))!;
+const verdictOf = async (task: BenchmarkTask, program: string) => (await judgeProgram(sandbox, task, program)) as Judgement;
 
 describe("EvalPlus", () => {
   const row = (changes: object = {}) => ({
@@ -148,11 +148,13 @@ describe("MBPP", () => {
   test.each([
     ["objects of the solution's classes", { code: "class Pair:\n  def __init__(self, a): self.a = a\ndef f(p): return p.a", test_list: ["assert f(Pair(3)) == 3"] }, "class Pair:\n  def __init__(self, a): self.a = a\ndef f(p): return 4"],
     ["types", { code: "def f(x, t): return isinstance(x, t)", test_list: ["assert f(1, int) == True"] }, "def f(x, t): return False"],
-  ])("tests that hand over %s run in the program's process", async (_, changes, wrong) => {
+  ])("tests that hand over %s run apart from the program, too", async (_, changes, wrong) => {
     const task = await taskOf("mbpp", row(changes));
-    expect(task.suites).toMatchObject([{ isolation: "in-process" }]);
+    expect(task.suites).toMatchObject([{ isolation: "referee" }]);
     expect(await verdictOf(task, task.solution)).toMatchObject({ status: "passed" });
     expect(await verdictOf(task, wrong)).toMatchObject({ status: "failed", cause: expect.stringMatching(/^assertion/) as string });
+    const sly = `${wrong.replace(/def f[^]*/, "")}class Always(int):\n  def __eq__(self, other): return True\n  __hash__ = int.__hash__\ndef f(*_): return Always()`;
+    expect(await verdictOf(task, sly)).toMatchObject({ status: "failed" });
   });
 
   test("a row without words or without tests is refused", async () => {
@@ -193,16 +195,23 @@ describe("BigCodeBench", () => {
     expect(await verdictOf(skipped, skipped.solution)).toMatchObject({ status: "failed", cause: "no test ran" });
   });
 
+  test("libraries are those of the import statements; docstrings begin lines with these words too", async () => {
+    const prompt = 'import os.path as p, re # both\nfrom a.b import c\ndef task_func():\n    """Takes numbers\n    from the list, to\n    import each of them,\n    from 0 to 1.\n    """\n';
+    const { libraries } = await taskOf("bigcodebench", row({ complete_prompt: prompt, canonical_solution: "    import json\n    return 1", test: "from unittest import mock\nimport unittest", libs: "[]" }));
+    expect(new Set(libraries)).toEqual(new Set(["os", "re", "a", "json", "unittest"]));
+  });
+
   test("libraries that are not there are named", async () => {
     expect(await missingLibraries(sandbox, ["os", "no_such_library", "json", "os", "another_missing"])).toEqual(new Set(["no_such_library", "another_missing"]));
     expect(await missingLibraries(sandbox, [])).toEqual(new Set());
   });
 });
 
-test("tests that never call the program, or are no Python, give no verdict", async () => {
+test("tests that never call the program, or are no Python, give no verdict but its cause", async () => {
   const row = { task_id: 1, text: "Do.", code: "def f(x): return x + 1", test_list: ["assert True"] };
-  expect(await judgeProgram(sandbox, await taskOf("mbpp", row), row.code)).toBeNull();
-  expect(await judgeProgram(sandbox, await taskOf("mbpp", { ...row, test_list: ["assert f(1) =="] }), row.code)).toBeNull();
+  const faultOf = "task";
+  expect(await judgeProgram(sandbox, await taskOf("mbpp", row), row.code)).toEqual({ status: null, faultOf, cause: "the task's checks judge no program: none of them calls the program" });
+  expect(await judgeProgram(sandbox, await taskOf("mbpp", { ...row, test_list: ["assert f(1) =="] }), row.code)).toMatchObject({ status: null, faultOf, cause: expect.stringContaining("check 0 does not compile: invalid syntax") as string });
 });
 
 describe("texts that are no programs", () => {

@@ -46,19 +46,14 @@ const LAST_TEST = 510;
 function suiteOf({ solution, setup, tests, functions }: { solution: string; setup: string; tests: readonly string[]; functions: readonly string[] }): TestSuite {
   // Tests may use what the solution imports.
   const imports = [...solution.matchAll(/^(?:import|from) .*$/gm)].map(([line]) => line);
-  if (exchangesObjects(solution, setup, tests)) return { name: "tests", isolation: "in-process", test: [...imports, setup, ...tests].join("\n"), limits: LIMITS };
-  return { name: "tests", isolation: "referee", checks: tests.map((test) => [...imports, setup, test].join("\n")), entryPoints: functions, limits: LIMITS };
+  const checks = tests.map((test) => [...imports, setup, test].join("\n"));
+  // Some tests make objects of a class that the solution defines, to hand them over again.
+  const classes = [...solution.matchAll(/^class (\w+)/gm)].map(([, name]) => name!).filter((name) => checks.some((check) => new RegExp(`\\b${name}\\b`).test(check)));
+  return { name: "tests", isolation: "referee", checks, entryPoints: [...functions, ...classes], limits: LIMITS };
 }
 
 /** The slowest references take several seconds on a busy machine. */
 const LIMITS = { wallMs: 15_000, cpuSeconds: 10 };
-
-/** Some tests hand over a type, or objects of a class that the solution defines: neither can leave a process. */
-function exchangesObjects(solution: string, setup: string, tests: readonly string[]): boolean {
-  const text = [setup, ...tests].join("\n");
-  const classes = [...solution.matchAll(/^class (\w+)/gm)].map(([, name]) => name!);
-  return /[(,]\s*(?:int|float|str|list|tuple)\s*[,)]/.test(text) || classes.some((name) => new RegExp(`\\b${name}\\b`).test(text));
-}
 
 /** Functions of the solution that the tests call, in the order the tests do. */
 function calledFunctions(solution: string, tests: readonly string[]): string[] {

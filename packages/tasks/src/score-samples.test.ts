@@ -41,7 +41,7 @@ async function score(samples: readonly Sample[], changes: Partial<ScoreSamplesOp
 test("samples are scored in their order, each distinct program of a task once", async () => {
   const zero = "def f(): return 0";
   const { results, passAtK, basePassAtK, counts } = await score([sample("T/0", zero), sample("T/1", zero), sample("T/0", "    return 0", "completion"), sample("T/1", "    return 1", "completion"), sample("T/0", zero), sample("T/1", "")]);
-  expect(results.map(({ judgement }) => judgement!.status)).toEqual(["passed", "failed", "passed", "passed", "passed", "error"]);
+  expect(results.map(({ judgement }) => judgement.status)).toEqual(["passed", "failed", "passed", "passed", "passed", "error"]);
   expect(ran).toHaveLength(5);
   expect(results[2]!.program).toBe("def f():\n    return 0");
   expect(passAtK.map(({ k, mean }) => [k, mean])).toEqual([[1, expect.closeTo((1 + 1 / 3) / 2, 12)], [2, expect.closeTo((1 + 2 / 3) / 2, 12)]]);
@@ -52,10 +52,10 @@ test("samples are scored in their order, each distinct program of a task once", 
 test("fences are run as they are and counted, or taken off", async () => {
   const samples = [sample("T/0", "```python\ndef f(): return 0\n```"), sample("T/1", "Sure:\n```\ndef f(): return 1"), sample("T/0", "```python\n    return 0\n", "completion")];
   const plain = await score(samples);
-  expect(plain.results.map(({ judgement }) => judgement!.status)).toEqual(["syntax", "syntax", "syntax"]);
+  expect(plain.results.map(({ judgement }) => judgement.status)).toEqual(["syntax", "syntax", "syntax"]);
   expect(plain.counts.fenced).toBe(3);
   const extracted = await score(samples, { extract: true });
-  expect(extracted.results.map(({ judgement }) => judgement!.status)).toEqual(["passed", "passed", "passed"]);
+  expect(extracted.results.map(({ judgement }) => judgement.status)).toEqual(["passed", "passed", "passed"]);
   expect(extracted.counts.fenced).toBe(0);
 });
 
@@ -75,7 +75,8 @@ test("a fault of the sandbox is asked again; two are no verdict, and the score i
   expect(ran).toHaveLength(3);
   faults = 2;
   const twice = await score(samples, { parallel: 1 });
-  expect(twice.results.map(({ judgement }) => judgement?.status ?? null)).toEqual([null, "passed"]);
+  expect(twice.results[0]!.judgement).toEqual({ status: null, faultOf: "sandbox", cause: expect.stringMatching(/^the sandbox failed: /) as string });
+  expect(twice.results[1]!.judgement.status).toBe("passed");
   expect(twice.counts.unscored).toBe(1);
   expect(twice.passAtK).toMatchObject([{ k: 1, mean: 1 }]);
   faults = 9;
@@ -85,11 +86,21 @@ test("a fault of the sandbox is asked again; two are no verdict, and the score i
   faults = 0;
 });
 
+test("checks that judge no program are no verdict, with their cause, and are not tried again", async () => {
+  const row = { task_id: 11, text: "Do.", code: "def f(x): return x", test_list: ["assert True"] };
+  const benchmark = await readBenchmark("mbpp", await temporaryFile("mbpp.jsonl", JSON.stringify(row)));
+  const { results, counts } = await score([sample("11", row.code)], { benchmark });
+  expect(results[0]!.judgement).toEqual({ status: null, faultOf: "task", cause: "the task's checks judge no program: none of them calls the program" });
+  expect(counts).toMatchObject({ unscored: 1, tasksSkipped: 0 });
+  expect(ran).toHaveLength(1);
+});
+
 test("programs for libraries that are not there are not run, and have no verdict", async () => {
   const row = (id: string, libs: string) => JSON.stringify({ task_id: id, entry_point: "task_func", complete_prompt: "def task_func():\n", instruct_prompt: "", code_prompt: "def task_func():", canonical_solution: "    return 1", test: "import unittest\nclass TestCases(unittest.TestCase):\n    def test(self): self.assertEqual(task_func(), 1)\n", libs });
   const benchmark = await readBenchmark("bigcodebench", await temporaryFile("b.jsonl", [row("B/0", "['no_such_library']"), row("B/1", "['os']")].join("\n")));
   const { results, passAtK, counts } = await score([sample("B/0", "    return 1", "completion"), sample("B/1", "    return 1", "completion")], { benchmark });
-  expect(results.map(({ judgement, missing }) => [judgement?.status ?? null, missing])).toEqual([[null, ["no_such_library"]], ["passed", []]]);
+  expect(results[0]).toMatchObject({ missing: ["no_such_library"], judgement: { status: null, faultOf: "task", cause: "needs no_such_library" } });
+  expect(results[1]).toMatchObject({ missing: [], judgement: { status: "passed" } });
   expect(passAtK).toMatchObject([{ k: 1, mean: 1 }]);
   expect(counts).toMatchObject({ samples: 2, unscored: 0, tasksSkipped: 1, tasksWithoutSamples: 0, duplicates: 0 });
 });
@@ -115,7 +126,7 @@ test("faults are not kept: they are tried again", async () => {
   const benchmark = await benchmarkOf();
   faults = 2;
   expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path) })).counts.unscored).toBe(1);
-  expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path) })).results[0]!.judgement!.status).toBe("passed");
+  expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path) })).results[0]!.judgement.status).toBe("passed");
 });
 
 test.each([
@@ -136,7 +147,7 @@ test("whatever the texts, every sample has a verdict", async () => {
     fc.asyncProperty(samples, fc.boolean(), async (all, extract) => {
       const { results, counts } = await score(all, { benchmark, extract });
       expect(results).toHaveLength(all.length);
-      for (const { judgement } of results) expect(judgement).not.toBeNull();
+      for (const { judgement } of results) expect(judgement.status).not.toBeNull();
       expect(counts.unscored).toBe(0);
     }),
     { numRuns: 40 },

@@ -5,7 +5,7 @@ import type { BenchmarkTask } from "./benchmark-task.ts";
 import { TasksError } from "./errors.ts";
 import { estimatePassAtK, type PassAtK } from "./pass-at-k.ts";
 import type { Sample } from "./samples.ts";
-import { judgeProgram, missingLibraries, type Judgement } from "./score.ts";
+import { judgeProgram, missingLibraries, type Judgement, type NoVerdict } from "./score.ts";
 import { VerdictLog } from "./verdict-log.ts";
 
 export interface ScoreSamplesOptions {
@@ -30,8 +30,8 @@ export interface SampleResult {
   readonly task: BenchmarkTask;
   /** The whole program that was run. */
   readonly program: string;
-  /** Null where nothing can be said of the program: a fault of the sandbox, or libraries that are not there. */
-  readonly judgement: Judgement | null;
+  /** Without status where nothing can be said of the program: a fault of the sandbox, checks that judge none, or libraries that are not there. */
+  readonly judgement: Judgement | NoVerdict;
   /** Libraries that the task needs and the sandbox has not. */
   readonly missing: readonly string[];
 }
@@ -55,7 +55,7 @@ export interface SampleCounts {
   readonly fenced: number;
   /** Programs whose verdict the log had. */
   readonly known: number;
-  /** Samples on which the sandbox failed twice. */
+  /** Samples on which the sandbox failed twice, or whose task has checks that judge no program. */
   readonly unscored: number;
   readonly tasks: number;
   readonly tasksWithoutSamples: number;
@@ -72,32 +72,39 @@ export async function scoreSamples(options: ScoreSamplesOptions): Promise<Scored
   const { sandbox, benchmark, samples, extract = false, parallel = 2, log, onProgress } = options;
   const items = samples.map((sample) => programOf(sample, benchmark, extract));
   const absent = await missingLibraries(sandbox, new Set(items.flatMap(({ task }) => task.libraries)));
-  const verdicts = new Map<string, Judgement | null>();
+  const seen = new Set<string>();
+  const verdicts = new Map<string, Judgement | NoVerdict>();
   let known = 0;
   const pending: (readonly [string, (typeof items)[number]])[] = [];
   for (const item of items) {
     const key = VerdictLog.keyOf(benchmark, item.task.id, item.program);
-    if (verdicts.has(key) || item.task.libraries.some((name) => absent.has(name))) continue;
+    if (seen.has(key) || item.task.libraries.some((name) => absent.has(name))) continue;
+    seen.add(key);
     const found = log?.find(key);
-    if (found === undefined) pending.push([key, item]);
-    else known++;
-    verdicts.set(key, found ?? null);
+    if (found === undefined) {
+      pending.push([key, item]);
+      continue;
+    }
+    known++;
+    verdicts.set(key, found);
   }
   let next = 0;
   let done = 0;
   const work = async (): Promise<void> => {
     for (let entry = pending[next++]; entry !== undefined; entry = pending[next++]) {
       const [key, { task, program }] = entry;
-      const judgement = (await judgeProgram(sandbox, task, program)) ?? (await judgeProgram(sandbox, task, program));
+      const first = await judgeProgram(sandbox, task, program);
+      const judgement = first.status === null && first.faultOf === "sandbox" ? await judgeProgram(sandbox, task, program) : first;
       verdicts.set(key, judgement);
-      if (judgement !== null) await log?.add(key, judgement);
+      if (judgement.status !== null) await log?.add(key, judgement);
       onProgress?.(++done, pending.length);
     }
   };
   await Promise.all(Array.from({ length: parallel }, work));
   const results = items.map((item): SampleResult => {
     const missing = item.task.libraries.filter((name) => absent.has(name));
-    return { ...item, missing, judgement: verdicts.get(VerdictLog.keyOf(benchmark, item.task.id, item.program)) ?? null };
+    const needs: NoVerdict = { status: null, faultOf: "task", cause: `needs ${missing.join(", ")}` };
+    return { ...item, missing, judgement: verdicts.get(VerdictLog.keyOf(benchmark, item.task.id, item.program)) ?? needs };
   });
   return { results, ...estimatesOf(results, options), counts: countsOf(results, { benchmark, distinct: verdicts.size, known }) };
 }
@@ -118,7 +125,7 @@ function estimatesOf(results: readonly SampleResult[], { ks, seed }: ScoreSample
   const estimate = (hasPassed: (judgement: Judgement) => boolean): PassAtK[] => {
     const tasks = new Map<string, { samples: number; passed: number }>();
     for (const { task, judgement } of results) {
-      if (judgement === null) continue;
+      if (judgement.status === null) continue;
       const { samples, passed } = tasks.get(task.id) ?? { samples: 0, passed: 0 };
       tasks.set(task.id, { samples: samples + 1, passed: passed + Number(hasPassed(judgement)) });
     }
@@ -140,7 +147,7 @@ function countsOf(results: readonly SampleResult[], { benchmark, distinct, known
     empty: results.filter(({ sample }) => sample.text.trim() === "").length,
     fenced: results.filter(({ program }) => /^[ \t]*```/m.test(program)).length,
     known,
-    unscored: runnable.filter(({ judgement }) => judgement === null).length,
+    unscored: runnable.filter(({ judgement }) => judgement.status === null).length,
     tasks: benchmark.tasks.length,
     tasksWithoutSamples: benchmark.tasks.length - tasksOf(results),
     tasksSkipped: tasksOf(results) - tasksOf(runnable),

@@ -79,11 +79,11 @@ async function breakable(): Promise<{ sandbox: Sandbox; kill: () => boolean }> {
   return { sandbox, kill: () => process.kill(pid!, "SIGKILL") };
 }
 
-test("where the sandbox itself dies the score is null, and the next answer is scored", async () => {
+test("where the sandbox itself dies there is no score but its cause, and the next answer is scored", async () => {
   const { sandbox, kill } = await breakable();
   const scores = scoreAnswers(sandbox, [answer(SLEEPER), answer("def f(x): return x + 1")]);
   setTimeout(kill, 300);
-  expect(await scores).toEqual([null, expect.objectContaining({ passed: true })]);
+  expect(await scores).toEqual([{ status: null, faultOf: "sandbox", cause: expect.stringMatching(/^the sandbox failed: no answer/) as string }, expect.objectContaining({ passed: true })]);
 });
 
 test("a sandbox that cannot be started again is an error, not a score", async () => {

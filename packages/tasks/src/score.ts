@@ -24,17 +24,25 @@ export interface Score {
   readonly cause: string;
 }
 
+/** Nothing can be said of a program, and why. Never a score. */
+export interface NoVerdict {
+  readonly status: null;
+  /** A fault of the sandbox may not come again; one of the task's, its checks or its libraries, will. */
+  readonly faultOf: "sandbox" | "task";
+  readonly cause: string;
+}
+
 /**
  * Runs every answer against its task's checks, in parallel as far as the sandbox goes.
  *
- * @returns in the order given; null where the sandbox itself failed, which says nothing about the answer
+ * @returns in the order given
  * @throws SandboxUnavailable
  */
-export function scoreAnswers(sandbox: Sandbox, answers: readonly Answer[]): Promise<(Score | null)[]> {
+export function scoreAnswers(sandbox: Sandbox, answers: readonly Answer[]): Promise<(Score | NoVerdict)[]> {
   return Promise.all(answers.map((answer) => scoreAnswer(sandbox, answer)));
 }
 
-async function scoreAnswer(sandbox: Sandbox, { task, completion }: Answer): Promise<Score | null> {
+async function scoreAnswer(sandbox: Sandbox, { task, completion }: Answer): Promise<Score | NoVerdict> {
   const program = extractProgram(completion);
   if (program === undefined) return { passed: false, passRate: 0, format: 0, status: "malformed", cause: "no single fenced block" };
   return scoreProgram(sandbox, task, program);
@@ -45,10 +53,10 @@ async function scoreAnswer(sandbox: Sandbox, { task, completion }: Answer): Prom
  *
  * @throws RangeError when the task has no checks, as any program would pass them
  */
-export async function scoreProgram(sandbox: Sandbox, task: Answer["task"], program: string): Promise<Score | null> {
+export async function scoreProgram(sandbox: Sandbox, task: Answer["task"], program: string): Promise<Score | NoVerdict> {
   if (task.checks.length === 0) throw new RangeError("checks: expected at least one, found none");
   const verdict = await run(sandbox, { candidate: program, checks: task.checks, entryPoints: [task.entryPoint] });
-  if (verdict === null) return null;
+  if (verdict.status === null) return verdict;
   return {
     passed: verdict.status === "passed",
     passRate: verdict.passedChecks / verdict.totalChecks,
@@ -72,14 +80,13 @@ export interface Judgement extends SuiteVerdict {
 /**
  * Runs a program against every suite of a benchmark's task.
  *
- * @returns null where the sandbox itself failed, or the tests are none, which says nothing about the program
  * @throws SandboxUnavailable
  */
-export async function judgeProgram(sandbox: Sandbox, task: BenchmarkTask, program: string): Promise<Judgement | null> {
+export async function judgeProgram(sandbox: Sandbox, task: BenchmarkTask, program: string): Promise<Judgement | NoVerdict> {
   const suites: Record<string, SuiteVerdict> = {};
   for (const suite of task.suites) {
     const verdict = unrunnable(program) ?? (await runSuite(sandbox, suite, task.programPrefix + program));
-    if (verdict === null) return null;
+    if (verdict.status === null) return verdict;
     suites[suite.name] = verdict;
   }
   const first = Object.values(suites).find(({ status }) => status !== "passed") ?? { status: "passed", cause: "all checks passed" };
@@ -96,24 +103,24 @@ function unrunnable(program: string): SuiteVerdict | undefined {
 
 const LONGEST_PROGRAM = 4 << 20;
 
-async function runSuite(sandbox: Sandbox, suite: TestSuite, program: string): Promise<SuiteVerdict | null> {
+async function runSuite(sandbox: Sandbox, suite: TestSuite, program: string): Promise<SuiteVerdict | NoVerdict> {
   const verdict = await run(sandbox, suite.isolation === "referee" ? { candidate: program, checks: suite.checks, entryPoints: suite.entryPoints, limits: suite.limits } : inProcessJob(suite, program));
-  if (verdict === null) return null;
+  if (verdict.status === null) return verdict;
   const { status, cause } = verdict;
   if (status === "failed" && cause.startsWith("CallTimeout: ")) return { status: "timeout", cause: cause.slice("CallTimeout: ".length) };
   if (status === "error" && /^(Syntax|Indentation|Tab)Error: /.test(cause) && suite.isolation === "in-process") return { status: "syntax", cause };
   return { status, cause };
 }
 
-const RUNNER = join(import.meta.dirname, "in_process_runner.py");
+const [RUNNER, REFEREE] = ["in_process_runner.py", "in_process_referee.py"].map((name) => join(import.meta.dirname, name)) as [string, string];
 
 /** Files beside the sources that verdicts depend on, for a stage's `assets`. */
-export const taskAssets: readonly string[] = [RUNNER, ...evalPlusAssets];
+export const taskAssets: readonly string[] = [RUNNER, REFEREE, ...evalPlusAssets];
 
-function inProcessJob({ test, limits }: TestSuite & { readonly isolation: "in-process" }, program: string): SandboxJob {
+function inProcessJob({ test, entryPoint, limits }: TestSuite & { readonly isolation: "in-process" }, program: string): SandboxJob {
   return {
-    candidate: `${readFileSync(RUNNER, "utf8")}\nPROGRAM = compile(${pythonString(program)}, "program", "exec")\nTEST = compile(${pythonString(test)}, "test", "exec")\n`,
-    checks: ['tests_run, failure = __candidate__("run_tests")()\nassert failure == "", failure\nassert tests_run > 0, "no test ran"'],
+    candidate: `${readFileSync(RUNNER, "utf8")}\nload(${pythonString(program)}, ${pythonString(entryPoint)})\n`,
+    checks: [`${readFileSync(REFEREE, "utf8")}\njudge(${pythonString(test)}, __candidate__)\n`],
     entryPoints: [],
     limits,
   };
@@ -131,12 +138,13 @@ export async function missingLibraries(sandbox: Sandbox, libraries: Iterable<str
   return new Set(names.filter((_, i) => verdicts[i]!.status !== "passed"));
 }
 
-/** @returns null for a fault of the sandbox or of the tests, neither of which says anything about the program */
-async function run(sandbox: Sandbox, job: SandboxJob): Promise<Verdict | null> {
+/** A fault of the sandbox or of the checks says nothing about the program. */
+async function run(sandbox: Sandbox, job: SandboxJob): Promise<Verdict | NoVerdict> {
   try {
     return await sandbox.run(job);
   } catch (error) {
-    if (error instanceof SandboxFault || error instanceof ChecksInvalid) return null;
+    if (error instanceof SandboxFault) return { status: null, faultOf: "sandbox", cause: `the sandbox failed: ${String(error.details.what)}` };
+    if (error instanceof ChecksInvalid) return { status: null, faultOf: "task", cause: `the task's checks judge no program: ${String(error.details.problem)}` };
     throw error;
   }
 }

@@ -64,7 +64,7 @@ for (const { name, cache, changes } of WAYS) {
   sampler.dispose();
   slowest ??= seconds;
   const answers = canvases.map(({ tokens, promptLength }, i) => ({ task: tasks[i]!, completion: answerText(tokens, promptLength, tokenizer, [model.padId, model.maskId]) }));
-  const passed = (await scoreAnswers(sandbox, answers)).filter((score) => score?.passed === true).length;
+  const passed = (await scoreAnswers(sandbox, answers)).filter(({ status }) => status === "passed").length;
   console.log(`  ${name.padEnd(34)} ${seconds.toFixed(2).padStart(7)} s  ${String(evaluations).padStart(5)} evaluations  ${(slowest / seconds).toFixed(1).padStart(5)} times as fast  ${passed} of ${tasks.length} solved`);
 }
 await sandbox.close();

@@ -18,6 +18,7 @@ interface Options {
   readonly extract?: boolean;
   readonly out?: string;
   readonly workers: number;
+  readonly packages?: string;
   readonly seed: number;
   readonly output: OutputFormat;
 }
@@ -33,6 +34,7 @@ export function evalCommand(): Command {
     .option("--extract", "take programs out of Markdown fences, closed or not")
     .option("--out <folder>", "keep verdicts, so that finished samples are never run again, and files for evalplus")
     .option("--workers <n>", "programs that run at once", positive, cpus().length)
+    .option("--packages <folder>", "Python packages that programs may import, as pip install --target makes it: what BigCodeBench needs")
     .option("--seed <n>", "of the bootstrap intervals", seedOption, 1)
     .addOption(outputOption())
     .action(async (options: Options) => {
@@ -55,7 +57,7 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   if (options.out !== undefined) await mkdir(options.out, { recursive: true });
   const log = options.out === undefined ? undefined : await VerdictLog.open(join(options.out, "verdicts.jsonl"));
   const { createSandbox } = await import("@diffucoder/sandbox");
-  const sandbox = await createSandbox({ workers: options.workers });
+  const sandbox = await createSandbox({ workers: options.workers, packages: options.packages });
   try {
     const { k: ks, seed, workers: parallel, extract = false } = options;
     const scored = await scoreSamples({ sandbox, benchmark, samples, ks, seed, parallel, extract, onProgress: progressLine(), ...(log === undefined ? {} : { log }) });
@@ -78,7 +80,7 @@ function progressLine(): (done: number, total: number) => void {
 
 async function writeForEvalPlus(folder: string, samplesPath: string, benchmark: Benchmark, { results }: ScoredSamples): Promise<void> {
   if (benchmark.name.startsWith("bigcodebench")) return;
-  const programs = results.map(({ task, program, judgement }) => ({ taskId: task.id, program, suites: judgement?.suites ?? {} }));
+  const programs = results.map(({ task, program, judgement }) => ({ taskId: task.id, program, suites: judgement.status === null ? {} : judgement.suites }));
   const date = new Date().toISOString().slice(0, 16).replace("T", " ");
   await writeEvalPlusFiles(folder, basename(samplesPath).replace(/\.json(l)?(\.gz)?$/, ""), { benchmark, programs, date });
 }
@@ -87,14 +89,14 @@ type Report = ReturnType<typeof reportOf>;
 
 function reportOf({ name, path, sha256 }: Benchmark, { results, passAtK, basePassAtK, counts }: ScoredSamples) {
   const verdicts: Record<string, number> = {};
-  for (const { judgement } of results) verdicts[judgement?.status ?? "none"] = (verdicts[judgement?.status ?? "none"] ?? 0) + 1;
+  for (const { judgement } of results) verdicts[judgement.status ?? "none"] = (verdicts[judgement.status ?? "none"] ?? 0) + 1;
   return {
     benchmark: { name, path, sha256 },
-    results: results.map(({ sample, judgement, missing }) => ({
+    results: results.map(({ sample, judgement }) => ({
       task_id: sample.taskId,
-      verdict: judgement?.status ?? null,
-      cause: judgement?.cause ?? (missing.length > 0 ? `needs ${missing.join(", ")}` : "the sandbox failed"),
-      ...(judgement !== null && Object.keys(judgement.suites).length > 1 ? { suites: judgement.suites } : {}),
+      verdict: judgement.status,
+      cause: judgement.cause,
+      ...(judgement.status !== null && Object.keys(judgement.suites).length > 1 ? { suites: judgement.suites } : {}),
     })),
     pass_at_k: meansOf(passAtK),
     intervals: Object.fromEntries(passAtK.map(({ k, interval }) => [`pass@${k}`, interval])),
@@ -133,7 +135,7 @@ function warn({ counts, skipped }: Report): void {
   if (fenced > 0) say(`${fenced} programs hold Markdown fences and were run as they are; --extract takes programs out`);
   if (tasksWithoutSamples > 0) say(`${tasksWithoutSamples} of ${tasks} tasks have no samples: the score is over the others`);
   if (tasksSkipped > 0) say(`${tasksSkipped} tasks skipped for want of ${[...new Set(skipped.flatMap(({ missing }) => missing))].sort().join(", ")}: the score is over the others`);
-  if (unscored > 0) say(`${unscored} samples have no verdict, since the sandbox failed on them; \`diffucoder doctor\` tells whether it works at all`);
+  if (unscored > 0) say(`${unscored} samples have no verdict: the sandbox failed on them, or their task has checks that judge no program; each result has its cause. \`diffucoder doctor\` tells whether the sandbox works at all`);
 }
 
 function kList(text: string): readonly number[] {

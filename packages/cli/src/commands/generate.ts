@@ -2,9 +2,10 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadCheckpoint } from "@diffucoder/formats";
 import { findArtifact, StageError, type Store } from "@diffucoder/lineage";
-import { ALGORITHMS, createBlockSampler, createSampler, decode, fromHuggingFace, type CacheKind, type DecodeAlgorithm, type DecodeOptions, type ModelConfig } from "@diffucoder/model";
+import { ALGORITHMS, decode, decodeOptionsOf, decodingShape, fromHuggingFace, openSampler, refineDecoding, type CacheKind, type DecodeAlgorithm, type DecodingSettings } from "@diffucoder/model";
 import { END_OF_TURN, answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
+import { z } from "zod";
 import { outputOption, print, type OutputFormat } from "../output.ts";
 import { UsageError, projectStore } from "../project.ts";
 import { seedOption } from "./run.ts";
@@ -77,8 +78,9 @@ async function generate(name: string, options: Options): Promise<Answer> {
   const tokenizer = Tokenizer.fromJson(tokenizerJson);
   const { prompt, suffix, canvasLength } = await layOut(options, tokenizer, async () => (await trainedCanvas(store, ref.digest)) ?? model.maxPositions);
   const windowLength = Math.max(1, canvasLength - prompt.length); // a prompt that leaves no room is the decoder's to refuse
-  const decoding = decodeOptions(options, { model, endId: tokenizer.id(END_OF_TURN), answerLength: windowLength - suffix.length });
-  const sampler = await openSampler(model, options, { canvasLength, windowLength });
+  const settings = settingsOf(options, windowLength - suffix.length);
+  const decoding = { ...decodeOptionsOf(settings, { ...model, endId: tokenizer.id(END_OF_TURN) }), temperature: options.temperature, streamOf: () => ({ seed: options.seed, stage: "generate", purpose: "sampling" }) };
+  const sampler = await openSampler(model, settings, { batchSize: 1, canvasLength, windowLength, dtype: "fp32" });
   try {
     sampler.setParameters(parameters);
     const [decoded] = decode(sampler, { ...decoding, prompts: [prompt], suffixes: [suffix] });
@@ -105,29 +107,17 @@ async function layOut(options: Options, tokenizer: Tokenizer, usualCanvas: () =>
   return { prompt, suffix, canvasLength: prompt.length + options.gap + suffix.length };
 }
 
-function decodeOptions(options: Options, { model, endId, answerLength }: { readonly model: ModelConfig; readonly endId: number; readonly answerLength: number }): Omit<DecodeOptions, "prompts"> {
-  const { temperature, topP, topK, positionTemperature, block, threshold, factor, seed } = options;
-  const commit = threshold !== undefined ? ({ rule: "threshold", threshold } as const) : factor !== undefined ? ({ rule: "factor", factor } as const) : undefined;
-  return {
-    maskId: model.maskId,
-    steps: options.steps ?? Math.max(1, answerLength),
-    algorithm: options.algorithm ?? (commit === undefined ? "entropy" : "maskgit_plus"),
-    temperature,
-    ...(topP === undefined ? {} : { topP }),
-    ...(topK === undefined ? {} : { topK }),
-    ...(positionTemperature === undefined ? {} : { positionTemperature }),
-    ...(block === undefined || options.cache !== undefined ? {} : { blockLength: block }),
-    ...(commit === undefined ? {} : { commit }),
-    ...(options.stop === undefined ? {} : { stop: { endId, fillId: model.padId } }),
-    streamOf: () => ({ seed, stage: "generate", purpose: "sampling" }),
-  };
+/** One token a step unless steps are given. @throws UsageError */
+function settingsOf({ steps, algorithm, topP, topK, positionTemperature, block, cache, threshold, factor, stop }: Options, answerLength: number): DecodingSettings {
+  const isParallel = threshold !== undefined || factor !== undefined;
+  const blockLength = block ?? (cache === undefined ? undefined : BLOCK);
+  const given = { topP, topK, positionTemperature, blockLength, cache, threshold, factor, stopAtEnd: stop };
+  const parsed = settingsSchema.safeParse({ ...given, steps: steps ?? Math.max(1, answerLength), algorithm: algorithm ?? (isParallel ? "maskgit_plus" : "entropy") });
+  if (!parsed.success) throw new UsageError(`generate: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
 }
 
-function openSampler(model: ModelConfig, { cache, block = BLOCK }: Options, lengths: { readonly canvasLength: number; readonly windowLength: number }) {
-  const shape = { ...lengths, batchSize: 1, dtype: "fp32" } as const;
-  if (cache === undefined) return createSampler(model, shape);
-  return createBlockSampler(model, { ...shape, cache, blockLength: Math.min(block, lengths.windowLength) });
-}
+const settingsSchema = z.strictObject(decodingShape).superRefine(refineDecoding);
 
 /** Length of the canvases that the stage which made a checkpoint worked on: on others the model is out of its depth. */
 async function trainedCanvas({ records }: Store, digest: string): Promise<number | undefined> {

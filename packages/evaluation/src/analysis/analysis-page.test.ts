@@ -34,7 +34,8 @@ test("every figure is drawn and names run, seeds and n", () => {
     "Global AR-ness, answers alone",
     "Local AR-ness by step, k = 1",
     "Global AR-ness by step, k = 1",
-    "Certainty by distance from the prompt",
+    "Certainty at the first pass",
+    "Certainty when fixed",
     "When positions are fixed",
     ...Array.from({ length: 4 }, () => ["Order", "Certainty"]).flat(),
     ...["A", "B", "C", "D"].map((letter) => `pass@k by temperature, ${letter}`),
@@ -67,6 +68,24 @@ test("a difference is told from chance as it is", () => {
 
 test("the table says how each was decoded and what it scores", () => {
   expect(textOf(page)).toContain("B\ncoupled-grpo, step 5, cccccccccccc\n4 steps on a canvas of 16, maskgit_plus; run evaluation.report@run-4; seed 7\ngreedy 83.3 %\n50.0 % to 100.0 %\n");
+});
+
+test("the entropy sink is that of the first pass, where it was kept", async () => {
+  expect(textOf(page)).toContain(`A: at the first pass, certainty sinks to half of that next to the prompt at position 1. The first 8 positions hold 100.0 %`);
+  const { series } = await analyze(bothCheckpoints());
+  expect(series[0]!.orders!.sink.firstPass!.byPosition.map(({ mean }) => mean)).toEqual([0, 1, 2, 2].map((nats) => expect.closeTo(Math.exp(-nats), 12) as number));
+  const without = await drawAnalysis(await analyze(evaluation([sample()])));
+  expect(without).not.toContain("Certainty at the first pass");
+  expect(textOf(without)).toContain("A: when positions are fixed (the first pass was not kept), certainty sinks to half of that next to the prompt at position 3.");
+});
+
+test("every setting of the decoding that is on is named, and sets series apart", async () => {
+  const decoding = { canvasLength: 16, steps: 4, algorithm: "maskgit_plus", topP: 0.9, topK: 5, positionTemperature: 0.5, blockLength: 8, cache: "dual", threshold: 0.7, stopAtEnd: true } as const;
+  const analysis = await analyze(evaluation([sample()]), evaluation([sample()], { benchmarks: [{ name: "held-out", decoding }] }), evaluation([sample()], { benchmarks: [{ name: "held-out", decoding: { ...decoding, cache: undefined, threshold: undefined, factor: 2 } }] }));
+  expect(analysis.series).toHaveLength(3);
+  const text = textOf(await drawAnalysis(analysis));
+  expect(text).toContain("4 steps on a canvas of 16, maskgit_plus, top-p 0.9, top-k 5, positions at T = 0.5, blocks of 8 with a dual cache, threshold 0.7, stopping at the end; run");
+  expect(text).toContain("blocks of 8, factor 2, stopping at the end; run");
 });
 
 test("what artifacts do not hold is left out", async () => {

@@ -3,6 +3,7 @@ import type { Estimate } from "../report.ts";
 import type { Analysis, OrderAnalysis, SeriesAnalysis } from "./analyze.ts";
 import type { ArnessAtK } from "./arness-curves.ts";
 import { COLORS, differenceChart, heatMap, lineChart, type CurvePoint } from "./charts.ts";
+import type { AtPositions } from "./entropy-sink.ts";
 import { FIGURE_STYLE, renderFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { noiseNotes } from "./noise.ts";
 import type { OrderCell } from "./order-map.ts";
@@ -88,18 +89,34 @@ function arnessStepFigures(ordered: readonly Ordered[]): Figure[] {
 }
 
 function sinkFigures(ordered: readonly Ordered[]): Figure[] {
-  const curve = (measure: "certainty" | "fixedAt") => (each: Ordered) => each.orders.sink.byPosition.map((at): CurvePoint => ({ x: (at.positions.from + at.positions.to - 1) / 2, ...at[measure] }));
-  const how = "Certainty is the confidence of a position when it was fixed, of the algorithm's own measure (for entropy H, exp(-H)); the paper draws the first pass over an empty canvas instead.";
+  const curve = (byPosition: readonly AtPositions[]) => byPosition.map(({ positions, ...estimate }): CurvePoint => ({ x: (positions.from + positions.to - 1) / 2, ...estimate }));
+  const axes = { x: "position behind the prompt", isUpToOne: true, unit: "position" };
+  const withFirstPass = ordered.filter(({ orders }) => orders.sink.firstPass !== null);
+  const firstPass = {
+    title: "Certainty at the first pass",
+    says: "Of every position while all are masked, as the paper draws the entropy sink: exp(-H) of the entropy H, 1 where one token is sure. It depends on the prompt alone.",
+    points: ({ orders }: Ordered) => curve(orders.sink.firstPass!.byPosition),
+  };
+  const whenFixed = {
+    title: "Certainty when fixed",
+    says: "The confidence of a position at the step that fixed it, of the algorithm's own measure (for entropy H, exp(-H)).",
+    points: ({ orders }: Ordered) => curve(orders.sink.whenFixed.byPosition),
+  };
+  const fixedAt = { title: "When positions are fixed", says: "0 is the first denoising step, 1 the last. From left to right, it is a rising line.", points: ({ orders }: Ordered) => curve(orders.sink.fixedAt) };
   return [
-    curvesFigure(ordered, { title: "Certainty by distance from the prompt", says: how, x: "position behind the prompt", y: "certainty", isUpToOne: true, unit: "position", points: curve("certainty") }),
-    curvesFigure(ordered, { title: "When positions are fixed", says: "0 is the first denoising step, 1 the last. From left to right, it is a rising line.", x: "position behind the prompt", y: "time fixed", isUpToOne: true, unit: "position", points: curve("fixedAt") }),
+    ...(withFirstPass.length === 0 ? [] : [curvesFigure(withFirstPass, { ...axes, ...firstPass, y: "certainty" })]),
+    curvesFigure(ordered, { ...axes, ...whenFixed, y: "certainty" }),
+    curvesFigure(ordered, { ...axes, ...fixedAt, y: "time fixed" }),
   ];
 }
 
 function sinkSentence({ label, orders: { sink } }: Ordered): string {
-  const { halfLife, firstMass, evenMass, earlyNearPrompt } = sink;
+  const { firstPass, whenFixed, earlyNearPrompt } = sink;
+  const when = firstPass === null ? "when positions are fixed (the first pass was not kept)" : "at the first pass";
+  const { halfLife, firstMass, evenMass } = firstPass ?? whenFixed;
   const sinks = halfLife === null ? "certainty never sinks to half of that next to the prompt" : `certainty sinks to half of that next to the prompt at position ${halfLife}`;
-  return `${label}: ${sinks}. The first 8 positions hold ${withInterval(firstMass, percent, false)} of it; spread evenly, they would hold ${percent(evenMass)}. Of the tenth that is fixed first, ${withInterval(earlyNearPrompt, percent, false)} lies in the tenth next to the prompt; by chance, about 10 % would.`;
+  const mass = firstMass === undefined ? "" : ` The first 8 positions hold ${withInterval(firstMass, percent, false)} of it; spread evenly, they would hold ${percent(evenMass)}.`;
+  return `${label}: ${when}, ${sinks}.${mass} Of the tenth that is fixed first, ${withInterval(earlyNearPrompt, percent, false)} lies in the tenth next to the prompt; by chance, about 10 % would.`;
 }
 
 function mapFigures(each: Ordered): Figure[] {
@@ -207,8 +224,18 @@ function mergeOrigins(all: readonly Origin[]): Origin {
   return { runs: [...new Set(all.flatMap(({ runs }) => runs))], seeds: [...new Set(all.flatMap(({ seeds }) => seeds))] };
 }
 
-function decodingText({ canvasLength, steps, algorithm, topP }: SeriesAnalysis["decoding"]): string {
-  return `${steps} steps on a canvas of ${canvasLength}, ${algorithm}${topP === 1 ? "" : `, top-p ${topP}`}`;
+function decodingText({ canvasLength, steps, algorithm, topP, topK, positionTemperature = 0, blockLength, cache, threshold, factor, stopAtEnd = false }: SeriesAnalysis["decoding"]): string {
+  return [
+    `${steps} steps on a canvas of ${canvasLength}`,
+    algorithm,
+    ...(topP === 1 ? [] : [`top-p ${topP}`]),
+    ...(topK === undefined ? [] : [`top-k ${topK}`]),
+    ...(positionTemperature === 0 ? [] : [`positions at T = ${positionTemperature}`]),
+    ...(blockLength === undefined ? [] : [`blocks of ${blockLength}${cache === undefined ? "" : ` with a ${cache} cache`}`]),
+    ...(threshold === undefined ? [] : [`threshold ${threshold}`]),
+    ...(factor === undefined ? [] : [`factor ${factor}`]),
+    ...(stopAtEnd ? ["stopping at the end"] : []),
+  ].join(", ");
 }
 
 const letter = (index: number): string => (index < 26 ? String.fromCharCode(65 + index) : `S${index + 1}`);

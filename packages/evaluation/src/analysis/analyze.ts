@@ -58,13 +58,15 @@ function analyzeOrders(series: Series): OrderAnalysis | null {
   const temperature = temperaturesOf(series).find((each) => decodedAt(series, each).length > 0);
   if (temperature === undefined) return null;
   const samples = decodedAt(series, temperature);
+  const { algorithm } = series.decoding;
+  const steps = samples.reduce((most, { trace }) => trace.reduce((last, step) => Math.max(last, step + 1), most), series.decoding.steps);
   return {
     temperature,
     tasks: new Set(samples.map(({ task_id }) => task_id)).size,
     samples: samples.length,
     arness: { window: arnessAtEachK(samples, "window"), answer: arnessAtEachK(samples, "answer") },
-    arnessBySteps: arnessAtEachStep(samples, series.decoding.steps),
-    sink: entropySink(samples, series.decoding),
-    map: orderMap(samples, series.decoding),
+    arnessBySteps: arnessAtEachStep(samples, steps),
+    sink: entropySink(samples, { algorithm, steps }),
+    map: orderMap(samples, { algorithm, steps }),
   };
 }

@@ -1,10 +1,13 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { decodingShape } from "@diffucoder/model";
 import { z } from "zod";
 import { EvaluationCorrupt } from "../errors.ts";
 
-const decodingSchema = z.object({ canvasLength: z.number(), steps: z.number(), algorithm: z.string(), topP: z.number() });
+const { steps: _, algorithm: __, topP: ___, ...optionalSettings } = decodingShape;
+
+const decodingSchema = z.object({ canvasLength: z.number(), steps: z.number(), algorithm: z.string(), topP: z.number(), ...optionalSettings });
 
 const reportSchema = z.object({
   seed: z.number(),
@@ -27,9 +30,11 @@ const sampleSchema = z
     order: positions,
     trace: positions,
     confidences: z.array(z.number()),
+    firstEntropies: z.array(z.number().nonnegative()).optional(),
   })
   .refine(({ order }) => new Set(order).size === order.length && order.every((position) => position < order.length), { message: "expected an order that fixes each position once" })
-  .refine(({ order, trace, confidences }) => trace.length === order.length && confidences.length === order.length, { message: "expected a step and a confidence for each position" });
+  .refine(({ order, trace, confidences }) => trace.length === order.length && confidences.length === order.length, { message: "expected a step and a confidence for each position" })
+  .refine(({ trace, firstEntropies }) => firstEntropies === undefined || firstEntropies.length >= trace.length, { message: "expected an entropy at the first pass for each position" });
 
 /** An answer as far as its analysis goes, see `SampleLine`. */
 export type AnalysedSample = z.infer<typeof sampleSchema>;
@@ -63,13 +68,18 @@ export async function readEvaluation({ name, reportPath, samplesPath }: Evaluati
     throw readable(samplesPath, error);
   }
   if (samples.length === 0) throw new EvaluationCorrupt(samplesPath, "answers", "none");
-  const stepsOf = new Map(report.benchmarks.map(({ name: benchmark, decoding }) => [benchmark, decoding.steps]));
+  const stepsOf = new Map(report.benchmarks.map(({ name: benchmark, decoding }) => [benchmark, mostSteps(decoding)]));
   for (const { benchmark, trace } of samples) {
     const steps = stepsOf.get(benchmark);
     if (steps === undefined) throw new EvaluationCorrupt(samplesPath, `answers to ${[...stepsOf.keys()].join(", ")}, as the report says`, `one to ${benchmark}`);
     if (trace.some((step) => step >= steps)) throw new EvaluationCorrupt(samplesPath, `answers to ${benchmark} in ${steps} steps, as the report says`, "one in more");
   }
   return { name, ...report, samples };
+}
+
+/** Each block has its share of the steps, rounded, and at least one. */
+function mostSteps({ steps, canvasLength, blockLength }: AnalysedDecoding): number {
+  return blockLength === undefined ? steps : steps + Math.ceil(canvasLength / blockLength);
 }
 
 async function textOf(path: string): Promise<string> {

@@ -173,6 +173,7 @@ def enter_cell(limits):
         resource.setrlimit(limit, (value, value))
     drop_privileges()
     os.environ.clear()
+    os.environ["HOME"] = "/tmp"  # where libraries keep settings and caches
     random.seed(0)  # a program that draws numbers draws the same ones each time
 
 

@@ -25,7 +25,7 @@ REFEREE_LIMITS = {"memoryBytes": 4 << 30, "processes": 64}
 
 
 def main():
-    sys.path = [entry for entry in sys.path if entry.startswith("/usr")]
+    sys.path = [entry for entry in sys.path if entry.startswith("/usr")] + ["/packages"]
     if system_call_filter.PROGRAM is None:
         return say({"unavailable": "a processor other than " + " and ".join(system_call_filter.ARCHITECTURES)})
     zygotes = Zygotes()
