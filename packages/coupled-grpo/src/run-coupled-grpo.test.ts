@@ -4,7 +4,7 @@ import { loadCheckpoint, readSafetensors, saveCheckpoint, type MetricsLine } fro
 import { findCached, openStore, resolveStage, runStage, type ArtifactRef, type StageError, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
 import { createSampler, initialParameters, parameterCount, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes, type ModelConfig } from "@diffucoder/model";
 import { createSandbox } from "@diffucoder/sandbox";
-import { generateTasks, scoreAnswers } from "@diffucoder/tasks";
+import { generateTasks, scoreAnswers, type Score } from "@diffucoder/tasks";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, learningRateAt, loadStart, sampleOrder } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -86,6 +86,7 @@ interface RolloutLine {
   readonly task: string;
   readonly completion: string;
   readonly status: string | null;
+  readonly cause?: string;
   readonly reward: number | null;
   readonly advantage: number;
   readonly promptLength: number;
@@ -151,9 +152,9 @@ test("each completion is one line of rollouts.jsonl, with what it takes to judge
   const sandbox = await createSandbox();
   const scores = await scoreAnswers(sandbox, lines.map(({ completion }, i) => ({ task: expectedTasks[i]!, completion })));
   await sandbox.close();
-  scores.forEach((score, i) => {
-    expect(lines[i]!.status).toBe(score!.status);
-    expect(lines[i]!.reward).toBe(score!.format === 1 ? 2 * score!.passRate + 0.5 : 0.5 * score!.format);
+  (scores as Score[]).forEach(({ status, format, passRate }, i) => {
+    expect(lines[i]!.status).toBe(status);
+    expect(lines[i]!.reward).toBe(format === 1 ? 2 * passRate + 0.5 : 0.5 * format);
   });
 });
 
@@ -279,7 +280,7 @@ test("an attempt that dies is taken up from its last checkpoint, to the same byt
 
 test("of a right and a wrong answer, about as likely at first, the right one wins", async () => {
   const store = await storeWithCheckpoint();
-  const recipe = { ...RECIPE, rounds: 6, groupSize: 8, updatesPerRound: 4, optimizer: { learningRate: 2e-3, warmupSteps: 1, weightDecay: 0 } };
+  const recipe = { ...RECIPE, rounds: 8, groupSize: 8, updatesPerRound: 4, optimizer: { learningRate: 2e-3, warmupSteps: 1, weightDecay: 0 } };
   const { summary } = await run(store, { recipe, execution: {} });
   const { passRateAtStart, passRateAtEnd, rewardAtStart, rewardAtEnd } = summary as Record<string, number>;
   expect(passRateAtEnd! - passRateAtStart!).toBeGreaterThan(0.2);
@@ -321,7 +322,8 @@ test("completions that the sandbox failed on have no reward, are counted, and st
   const outcome = await workplace.withFailingSandbox(2, () => run(store, { recipe, execution: { sandboxWorkers: 1 } }));
   const lines = await rolloutsOf(outcome, store);
   const faults = lines.filter(({ reward }) => reward === null);
-  expect(faults.map(({ status, advantage }) => [status, advantage])).toEqual([[null, 0], [null, 0]]);
+  const cause = expect.stringMatching(/^the sandbox failed: /) as string;
+  expect(faults.map(({ status, advantage, cause }) => [status, advantage, cause])).toEqual([[null, 0, cause], [null, 0, cause]]);
   const line: MetricsLine = (await read(outcome, "checkpoint", store)).metrics.at(-1)!;
   const known = lines.filter(({ reward }) => reward !== null);
   expect(line).toMatchObject({ sandboxFaults: 2, reward: mean(known.map(({ reward }) => reward!)), completionLength: mean(known.map(({ liveLength }) => liveLength)) });
