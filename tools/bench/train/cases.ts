@@ -71,3 +71,14 @@ export function caseOf(name: SizeName, variant: string, threads: number): Case {
     },
   };
 }
+
+/** Floating-point operations of the matrix products of one step, forward and backward: what each side has to multiply at least. */
+export function stepFlops({ model, batchSize, canvasLength, rowCapacity }: Case): number {
+  const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabSize } = model;
+  const width = hiddenSize / heads;
+  const tokens = batchSize * canvasLength;
+  const attention = tokens * (hiddenSize * (heads + 2 * kvHeads) * width + 2 * canvasLength * heads * width);
+  const afterAttention = heads * width * hiddenSize + 3 * hiddenSize * intermediateSize;
+  const multiplyAdds = layers * attention + ((layers - 1) * tokens + rowCapacity) * afterAttention + rowCapacity * hiddenSize * vocabSize;
+  return 3 * 2 * multiplyAdds; // the backward pass multiplies twice what the forward pass does
+}
