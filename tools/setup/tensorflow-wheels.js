@@ -10,16 +10,16 @@ const LIBRARY = [
   "tensorflow/include/xla/tsl/c/",
 ];
 
+const tensorflow = (name, sha256) => ({
+  name,
+  version: TENSORFLOW_VERSION,
+  file: `${name.replaceAll("-", "_")}-${TENSORFLOW_VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`,
+  sha256,
+  members: LIBRARY,
+});
+
 /** @type {readonly import("./wheels.js").Wheel[]} */
-export const CPU_WHEELS = [
-  {
-    name: "tensorflow-cpu",
-    version: TENSORFLOW_VERSION,
-    file: `tensorflow_cpu-${TENSORFLOW_VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`,
-    sha256: "2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c",
-    members: LIBRARY,
-  },
-];
+export const CPU_WHEELS = [tensorflow("tensorflow-cpu", "2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c")];
 
 const nvidia = (part, version, sha256, { tags = "manylinux2014_x86_64", members = [`nvidia/${part}/lib/`] } = {}) => ({
   name: `nvidia-${part.replaceAll("_", "-")}-cu12`,
@@ -37,13 +37,7 @@ const nvidia = (part, version, sha256, { tags = "manylinux2014_x86_64", members 
  * @type {readonly import("./wheels.js").Wheel[]}
  */
 export const GPU_WHEELS = [
-  {
-    name: "tensorflow",
-    version: TENSORFLOW_VERSION,
-    file: `tensorflow-${TENSORFLOW_VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`,
-    sha256: "9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124",
-    members: LIBRARY,
-  },
+  tensorflow("tensorflow", "9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124"),
   nvidia("cublas", "12.5.3.2", "ca070ad70e9fa6654084575d01bd001f30cc4665e33d4bb9fc8e0f321caa034b"),
   nvidia("cuda_cupti", "12.5.82", "bde77a5feb66752ec61db2adfe47f56b941842825b4c7e2068aff27c9d107953"),
   // ptxas and libdevice, which XLA compiles with.

@@ -386,4 +386,3 @@ function clipped(graph: Graph, gradient: string, norm: string, limit: number | u
   const scale = graph.add("RealDiv", [graph.float(limit), bound], { T: FLOAT });
   return graph.add("Mul", [gradient, scale], { T: FLOAT });
 }
-

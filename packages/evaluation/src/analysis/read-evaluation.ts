@@ -5,9 +5,8 @@ import { decodingShape } from "@diffucoder/model";
 import { z } from "zod";
 import { EvaluationCorrupt } from "../errors.ts";
 
-const { steps: _, algorithm: __, topP: ___, ...optionalSettings } = decodingShape;
-
-const decodingSchema = z.object({ canvasLength: z.number(), steps: z.number(), algorithm: z.string(), topP: z.number(), ...optionalSettings });
+/** What a recipe may leave out, a report says. */
+const decodingSchema = z.object({ ...decodingShape, canvasLength: z.number(), steps: z.number(), algorithm: z.string(), topP: z.number() });
 
 const reportSchema = z.object({
   seed: z.number(),
