@@ -1,6 +1,6 @@
 // `npm run bench:train [-- SIZE...] [--avx2]`: a training step of this project beside the same step in PyTorch, in alternating
 // turns, and both beside what the machine can multiply. `--avx2` holds all to what a CPU without AVX-512 has.
-import { cpus } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { backendInfo, resolveDtype } from "@diffucoder/engine";
@@ -18,7 +18,10 @@ if (unknown.length > 0) {
   console.error(`sizes: expected some of ${Object.keys(SIZES).join(", ")}, found ${unknown.join(", ")}`);
   process.exit(2);
 }
-if (values.avx2) Object.assign(process.env, { DIFFUCODER_KERNELS: "x86-64-v3", ONEDNN_MAX_CPU_ISA: "AVX2", ATEN_CPU_CAPABILITY: "avx2", MKL_ENABLE_INSTRUCTIONS: "AVX2" });
+if (values.avx2) {
+  const TORCHINDUCTOR_CACHE_DIR = join(tmpdir(), "torchinductor-avx2"); // what was compiled for AVX-512 would be taken from the usual one
+  Object.assign(process.env, { DIFFUCODER_KERNELS: "x86-64-v3", ONEDNN_MAX_CPU_ISA: "AVX2", ATEN_CPU_CAPABILITY: "avx2", MKL_ENABLE_INSTRUCTIONS: "AVX2", TORCHINDUCTOR_CACHE_DIR });
+}
 const { threads, libtensorflow, instructionSet } = await backendInfo();
 const dtypes = !values.avx2 && resolveDtype("auto") === "bf16" ? ["fp32", "bf16"] : ["fp32"];
 const python = installTorch();
