@@ -65,6 +65,25 @@ test("steps run side by side, but after those they wait for; a failure is the se
   expect(output).toMatch(/expected \d+\.\d GB of free disk, found \d+\.\d GB/);
 });
 
+test("what a step undoes is done again in the same run, and what it leaves alone is not", () => {
+  const output = script(`
+    import { existsSync, mkdirSync, rmSync } from "node:fs";
+    import { join } from "node:path";
+    import { runSteps } from ${steps};
+    const at = (name) => join(${JSON.stringify(folder)}, "undone", name);
+    const step = (name, after, work) => ({ name, megabytes: 1, after, check: async () => (existsSync(at(name)) ? "there" : undefined), run: async () => (work?.(), mkdirSync(at(name), { recursive: true }), "made") });
+    for (const name of ["node_modules/addon", "kernels", "proof"]) mkdirSync(at(name), { recursive: true });
+    const packages = step("packages", [], () => rmSync(at("node_modules"), { recursive: true }));
+    await runSteps([packages, step("library", []), step("node_modules/addon", ["packages", "library"]), step("kernels", ["node_modules/addon"]), step("proof", ["library"])]);
+    console.log(existsSync(at("node_modules/addon")));
+    await runSteps([packages]);
+  `);
+  expect(output).toMatch(/^set-up: packages, library; needs 0\.0 GB/);
+  expect(output).toMatch(/ {2}node_modules\/addon: made/);
+  expect(output).not.toMatch(/ {2}(kernels|proof)/);
+  expect(output).toMatch(/\ntrue\nset-up: all there/);
+});
+
 test("the lock of a dead set-up is taken over, that of a live one waited for", () => {
   const dead = spawnSync("true").pid;
   writeFileSync(join(folder, "setup.lock"), String(dead));

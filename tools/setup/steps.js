@@ -30,10 +30,12 @@ export async function runSteps(steps) {
     return;
   }
   await announce(pending);
+  /** By name of a step, whether it had work to do. */
   const done = new Map();
   for (const step of steps) {
     const before = step.after.map((name) => done.get(name));
-    done.set(step.name, Promise.all(before).then(() => (pending.includes(step) ? perform(step) : undefined)));
+    // What was there may be gone once another step has worked: npm ci empties the folder that the addon lies in.
+    done.set(step.name, Promise.all(before).then((worked) => (pending.includes(step) || worked.includes(true)) && perform(step)));
   }
   const results = await Promise.allSettled(done.values());
   const failure = results.find(({ status }) => status === "rejected");
@@ -49,12 +51,13 @@ async function announce(pending) {
   if (free < needed) throw new SetupError(`expected ${gigabytes(needed)} of free disk, found ${gigabytes(free)}`, `df -h ${cacheFolder()}`);
 }
 
+/** Does what a step has to do, by what is there now. */
 async function perform(step) {
+  if ((await step.check()) !== undefined) return false;
   const started = performance.now();
   console.log(`  ${step.name} ...`);
-  // A step may have been finished by one that it waited for.
-  const what = (await step.check()) ?? (await step.run());
-  console.log(`  ${step.name}: ${what} (${seconds(started)})`);
+  console.log(`  ${step.name}: ${await step.run()} (${seconds(started)})`);
+  return true;
 }
 
 const seconds = (started) => `${((performance.now() - started) / 1000).toFixed(1)} s`;
