@@ -3,6 +3,9 @@ import { join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "../..");
 
+/** Where runners leave what they found; removed before each run. */
+export const RESULTS = join(ROOT, ".vitest");
+
 export interface NxRun {
   readonly exitCode: number;
   readonly output: string;
