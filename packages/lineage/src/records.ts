@@ -70,7 +70,12 @@ export class StageRecords {
   }
 
   async recordStart(key: string, run: RunFacts): Promise<void> {
-    await this.#records.putIfAbsent(key, `attempt-${numbered(run.attempt)}-started`, run);
+    await this.#records.putIfAbsent(key, startName(run.attempt), run);
+  }
+
+  /** What an attempt began with. */
+  start(key: string, attempt: number): Promise<RunFacts | undefined> {
+    return this.#records.get<RunFacts>(key, startName(attempt));
   }
 
   async recordFailure(key: string, attempt: number, failure: JsonObject): Promise<void> {
@@ -112,4 +117,5 @@ export class StageRecords {
   }
 }
 
+const startName = (attempt: number): string => `attempt-${numbered(attempt)}-started`;
 const numbered = (attempt: number): string => String(attempt).padStart(6, "0");

@@ -273,6 +273,28 @@ describe("an attempt after a stop", () => {
     expect(await store.artifacts.verify(checkpoints[0]!.ref)).toEqual([]); // made again on the way
   });
 
+  const elsewhere = { ...NUMERICS, threads: 8 };
+
+  test("begins anew under another numerics profile, saying so: its record names one profile, and all its bytes are of that", async () => {
+    const { store, key, definition, runs } = await stopped();
+    const lines: string[] = [];
+    await run(store, definition, { request, numerics: elsewhere, log: (line) => lines.push(line) });
+    expect(runs[0]!.resumeFrom).toBeUndefined();
+    expect(await store.records.binding(key)).toMatchObject({ numerics: elsewhere, attempt: 2, resumedFromStep: null });
+    expect(lines).toEqual(
+      [3, 2, 1].map((step) => expect.stringMatching(new RegExp(`^checkpoint at step ${step}: made under .*"threads":2.*, expected .*"threads":8.*; trying an earlier one$`)) as string),
+    );
+  });
+
+  test("passes over newer checkpoints of another profile for an older one of its own", async () => {
+    const { store, key, definition, runs, checkpoints } = await stopped();
+    const farther = { ...definition, run: stopping(4) };
+    await expect(run(store, farther, { request, numerics: elsewhere })).rejects.toBeInstanceOf(StageCancelled);
+    expect((await store.records.checkpoints(key)).map(({ step, attempt }) => [step, attempt])).toContainEqual([4, 2]);
+    await run(store, definition, { request });
+    expect(runs[0]!.resumeFrom).toEqual({ ref: checkpoints[0]!.ref, step: 3 });
+  });
+
   test("begins anew when no checkpoint is whole", async () => {
     const { store, key, definition, runs, checkpoints } = await stopped();
     for (const { ref } of checkpoints) await store.blobs.remove(ref.digest);

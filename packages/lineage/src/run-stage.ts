@@ -86,7 +86,7 @@ async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease:
   if (finished !== undefined) return outcomeOf(finished, true);
   const startedAt = now();
   const startCpu = process.cpuUsage();
-  const resumeFrom = await newestCheckpoint(store, key, log);
+  const resumeFrom = await newestCheckpoint(store, key, numerics, log);
   const run: RunFacts = {
     key,
     facts,
@@ -154,11 +154,10 @@ async function publishOutputs(store: Store, definition: StageDefinition, result:
 
 /** The first complete publish rules; other bytes from the same numerics profile are an alarm, from another one they are dropped. */
 async function checkAgreement(store: Store, binding: Binding, outputs: Record<string, ArtifactRef>, run: RunFacts): Promise<void> {
-  const sameProfile = canonicalJson({ ...binding.numerics }) === canonicalJson({ ...run.numerics });
   for (const [role, ref] of Object.entries(outputs)) {
     const first = binding.outputs[role]!;
     if (first.digest === ref.digest) continue;
-    if (!sameProfile) {
+    if (!isSameProfile(binding.numerics, run.numerics)) {
       if ((await damageOf(store, first)) === undefined) continue;
       const profiles = { madeUnder: { ...binding.numerics }, runUnder: { ...run.numerics } };
       throw new RepairFailed({ key: run.key, role, expected: first.digest, found: ref.digest, ...profiles });
@@ -168,15 +167,27 @@ async function checkAgreement(store: Store, binding: Binding, outputs: Record<st
   }
 }
 
-/** The newest checkpoint of a key whose bytes are all in order; damaged ones are named and passed over. */
-async function newestCheckpoint(store: Store, key: string, log: (line: string) => void) {
-  for (const { ref, step } of await store.records.checkpoints(key)) {
+/**
+ * The newest checkpoint of a key that was made under this numerics profile and whose bytes are all in order; others are
+ * named and passed over. Going on from another profile's would mix the bytes of two, and belong to neither.
+ */
+async function newestCheckpoint(store: Store, key: string, numerics: NumericsProfile, log: (line: string) => void) {
+  for (const { ref, step, attempt } of await store.records.checkpoints(key)) {
+    const madeUnder = (await store.records.start(key, attempt))?.numerics;
+    if (madeUnder === undefined || !isSameProfile(madeUnder, numerics)) {
+      log(`checkpoint at step ${step}: made under ${describeProfile(madeUnder)}, expected ${describeProfile(numerics)}, so that the bytes are those of one profile; trying an earlier one`);
+      continue;
+    }
     const [damaged] = await store.artifacts.verify(ref);
     if (damaged === undefined) return { ref, step };
     log(`checkpoint at step ${step}: ${damaged.path} is damaged (expected ${damaged.expected}, found ${damaged.found}); trying an earlier one`);
   }
   return undefined;
 }
+
+const describeProfile = (numerics: NumericsProfile | undefined): string => (numerics === undefined ? "an unknown numerics profile" : canonicalJson({ ...numerics }));
+
+const isSameProfile = (a: NumericsProfile, b: NumericsProfile): boolean => describeProfile(a) === describeProfile(b);
 
 async function recordFailure(store: Store, key: string, attempt: number, error: unknown): Promise<void> {
   const failure =

@@ -33,7 +33,7 @@ export interface StageContext {
   readonly numerics: NumericsProfile;
   /** Also the sign of life: call it at least every few seconds. */
   readonly report: (progress: StageProgress) => void;
-  /** Newest undamaged checkpoint of an earlier attempt at this stage key. */
+  /** Newest undamaged checkpoint of an earlier attempt at this stage key under the same numerics profile. */
   readonly resumeFrom: { readonly ref: ArtifactRef; readonly step: number } | undefined;
   readonly saveCheckpoint: (step: number, directory: string, meta: JsonObject) => Promise<ArtifactRef>;
 }
