@@ -19,17 +19,18 @@ export async function proveGpu(device = "/device:GPU:0"): Promise<void> {
 /** The product of a 2 x 2 matrix with itself. */
 function squareOn(device: string, matrix: Float32Array): number[] {
   const { binding } = nativeBackend();
+  let session: number | undefined;
   const input = binding.createTensor([2, 2], DataType.float32, matrix);
   try {
-    const session = loadSession(binding, squareGraph(device));
+    session = loadSession(binding, squareGraph(device));
     const [output] = binding.runSavedModel(session, [input], "matrix:0", "square:0");
     const values = [...binding.tensorDataSync(output!.id)];
     binding.deleteTensor(output!.id);
-    binding.deleteSavedModel(session);
     return values;
   } catch (error) {
     throw new EngineError("BackendUnavailable", `${device}: expected a product in bf16, found ${(error as Error).message.split("\n")[0]!}`, {}, error);
   } finally {
+    if (session !== undefined) binding.deleteSavedModel(session); // it holds a GPU's memory
     binding.deleteTensor(input);
   }
 }
