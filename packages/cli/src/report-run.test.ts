@@ -61,7 +61,7 @@ test("a run that is done offers three commands that fit what it has made: the la
   expect(nextSteps(statusOf("done", [stage("tokenize", { outputs: { shards: ref("shards", "a") } })]), undefined)).not.toMatch(/generate|export/);
 });
 
-const TRAINING = { stage: "annealing", steps: 20, validationLossAtStart: 3.4, validationLossAtEnd: 3.1, uniformLoss: 5.991 };
+const TRAINING = { stage: "annealing", steps: 20, validationLossAtStart: 3.4, validationLossAtEnd: 3.1, uniformLoss: 5.991, loaderWaitShare: 0.0062 };
 const scoresOf = (benchmark: string, greedy: object, sampled?: object) => ({
   benchmark,
   scores: [
@@ -89,8 +89,8 @@ test("the summary has losses against the uniform guess, scores with intervals, a
   expect(renderRunSummary(statusOf("done", stages))).toBe(
     `tiny, run tiny-0bfe55: done in 1:05; seed 3, bf16
 
-validation loss (nats per token)  steps  at start  at end  uniform guess ln V
-annealing                            20     3.400   3.100               5.991
+validation loss (nats per token)  steps  at start  at end  uniform guess ln V  waiting for data
+annealing                            20     3.400   3.100               5.991             0.6 %
 
 held-out pass@1, 8 tasks                              greedy   sampled, 2 each at T = 1          local AR-ness  global AR-ness
 after instruction-tuning, step 40  25.0 % (12.5 % to 50.0 %)  20.0 % (10.0 % to 30.0 %)  0.50 (k=1) 0.25 (k=2)      0.75 (k=1)
@@ -106,6 +106,12 @@ stage       state   wall time  artifacts
 annealing   done        5.2 s  checkpoint aaaaaaaaaaaa
 evaluation  cached       1:01  report bbbbbbbbbbbb`,
   );
+});
+
+test("a training recorded without its share of waiting has none to show", () => {
+  const { loaderWaitShare, ...older } = TRAINING;
+  expect(loaderWaitShare).toBeGreaterThan(0);
+  expect(renderRunSummary(statusOf("done", [stage("annealing", { summary: older })]))).toMatch(/^annealing +20 +3\.400 +3\.100 +5\.991 +-$/m);
 });
 
 test("a difference inside the noise is called that, and a run under way has no end", () => {

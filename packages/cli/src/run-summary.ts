@@ -4,7 +4,7 @@ import { z } from "zod";
 import { table } from "./output.ts";
 import { formatDuration, formatShare } from "./quantities.ts";
 
-const training = z.object({ stage: z.string(), steps: z.number(), validationLossAtStart: z.number(), validationLossAtEnd: z.number(), uniformLoss: z.number() });
+const training = z.object({ stage: z.string(), steps: z.number(), validationLossAtStart: z.number(), validationLossAtEnd: z.number(), uniformLoss: z.number(), loaderWaitShare: z.number().optional() });
 
 const estimate = z.object({ mean: z.number(), interval: z.tuple([z.number(), z.number()]) });
 const atK = z.array(z.object({ k: z.number(), mean: z.number() }));
@@ -34,11 +34,11 @@ function trainingTable(stages: readonly StageStatus[]): string {
   const rows = stages.flatMap(({ id, summary }) => {
     const parsed = training.safeParse(summary);
     if (!parsed.success) return [];
-    const { steps, validationLossAtStart, validationLossAtEnd, uniformLoss } = parsed.data;
-    return [[id, String(steps), validationLossAtStart.toFixed(3), validationLossAtEnd.toFixed(3), uniformLoss.toFixed(3)]];
+    const { steps, validationLossAtStart, validationLossAtEnd, uniformLoss, loaderWaitShare } = parsed.data;
+    return [[id, String(steps), validationLossAtStart.toFixed(3), validationLossAtEnd.toFixed(3), uniformLoss.toFixed(3), loaderWaitShare === undefined ? "-" : formatShare(loaderWaitShare)]];
   });
   if (rows.length === 0) return "";
-  return table(["validation loss (nats per token)", "steps", "at start", "at end", "uniform guess ln V"], rows);
+  return table(["validation loss (nats per token)", "steps", "at start", "at end", "uniform guess ln V", "waiting for data"], rows);
 }
 
 function scoresTable(stages: readonly StageStatus[]): string {

@@ -9,6 +9,9 @@ import { pretrainingStage } from "./run-pretraining.ts";
 /** A learning rate that is 0 in fp32 moves no weight: what comes out is what training began with. */
 const STILL = { steps: 1, optimizer: { learningRate: 1e-60, weightDecay: 0 } };
 
+/** What a checkpoint's history tells of a run: its summary, but for how long the loop waited. */
+const told = ({ summary: { loaderWaitShare, ...figures } }: StageOutcome) => (expect(loaderWaitShare).toEqual(expect.any(Number)), figures);
+
 let workplace: Workplace;
 let tokenizer: Tokenizer;
 let shards: ArtifactRef;
@@ -44,7 +47,7 @@ test("a new model has the recipe's architecture, the shards' vocabulary and weig
   const other = await workplace.checkpoint(await workplace.run({ shards }, { recipe: STILL, seed: 4 }));
   expect(other.parameters).not.toEqual(parameters);
   const { meta } = await workplace.store.artifacts.manifest(fresh.outputs.checkpoint!);
-  expect(meta).toMatchObject({ stage: "pretraining", step: 1, parameterCount: parameterCount(model), history: [fresh.summary] });
+  expect(meta).toMatchObject({ stage: "pretraining", step: 1, parameterCount: parameterCount(model), history: [told(fresh)] });
 });
 
 test("from a checkpoint, training goes on with its weights, history and metrics", async () => {
@@ -55,7 +58,7 @@ test("from a checkpoint, training goes on with its weights, history and metrics"
   expect(after.config).toEqual(before.config);
   expect(after.metrics.slice(0, -1)).toEqual(before.metrics);
   expect(next.summary.validationLossAtStart).toBe(first.summary.validationLossAtEnd);
-  expect((await workplace.store.artifacts.manifest(next.outputs.checkpoint!)).meta.history).toEqual([first.summary, next.summary]);
+  expect((await workplace.store.artifacts.manifest(next.outputs.checkpoint!)).meta.history).toEqual([told(first), told(next)]);
 });
 
 test("an autoregressive model learns to predict what comes next, and is a start that adaptation gains from", async () => {

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { createProgram } from "@diffucoder/engine";
 import { loadCheckpoint, readSafetensors, type NamedTensor } from "@diffucoder/formats";
 import type { StageError } from "@diffucoder/lineage";
@@ -24,10 +25,11 @@ const optimizer = (changes: object) => ({ ...recipe, optimizer: { ...recipe.opti
 
 async function train(changes: Partial<DiffusionTraining> = {}, options: Parameters<Workplace["context"]>[0] = {}) {
   const context = await workplace.context(options);
-  const { outputs, summary } = await trainDiffusion(workplace.training(changes), context.value);
+  const { outputs, summary: figures } = await trainDiffusion(workplace.training(changes), context.value);
+  const { loaderWaitShare, ...summary } = figures;
   const { directory, meta } = outputs.checkpoint!;
   const checkpoint = await loadCheckpoint(async (path) => join(directory, path), true);
-  return { context, directory, meta, checkpoint, summary: summary as TrainingSummary };
+  return { context, directory, meta, checkpoint, summary: summary as TrainingSummary, loaderWaitShare };
 }
 
 const failureOf = (outcome: Promise<unknown>) => outcome.then(() => expect.unreachable(), (error: unknown) => error as StageError);
@@ -79,6 +81,15 @@ test("a checkpoint tells its training, behind what was there before", async () =
   expect(units).toEqual([...validation, ...Array.from({ length: 8 }, (_, i) => `steps ${i + 1}/8`), ...validation]);
   expect(context.progress[0]!.note).toBe("validating test");
   expect(context.progress[2]!.metrics).toEqual({ loss: checkpoint.metrics[1]!.loss });
+});
+
+test("the summary tells which share of the steps' time went by until batches were there", async () => {
+  const source = workplace.source();
+  const slow: BatchSource = { ...source, trainingBatch: async (step) => (await setTimeout(40), source.trainingBatch(step)) };
+  const { loaderWaitShare } = await train({ source: slow });
+  expect(loaderWaitShare).toBeGreaterThan(0.5);
+  expect(loaderWaitShare).toBeLessThan(1);
+  expect((await train({ source })).loaderWaitShare).toBeLessThan(loaderWaitShare as number);
 });
 
 test("the room that a graph has for masked rows does not change the loss", async () => {

@@ -12,6 +12,7 @@ import { ledgerEntry } from "./ledger.ts";
 import type { StartingModel } from "./load-start.ts";
 import { hiddenCount, microBatchSize, splitBatch } from "./micro-batches.ts";
 import { batchOfStep, isBadStep, type KeptState, type Rollback } from "./rollback.ts";
+import { timeSource } from "./timed-source.ts";
 import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
 
 /** One training stage in the history of a checkpoint. */
@@ -46,10 +47,15 @@ export interface DiffusionTraining extends StartingModel {
  * With a roll-back rule, a bad step takes training back to the last kept state, and the batches since are left out. States
  * are kept at fixed steps, whatever checkpoints are saved, so that the result does not depend on those.
  *
+ * The summary is that of the checkpoint's history, and `loaderWaitShare`: of the time of this attempt's steps, how much
+ * went by until the next batch was there.
+ *
  * @throws StageCancelled after saving a checkpoint, when the signal asks for it
  * @throws NonFiniteLoss
  */
-export async function trainDiffusion(training: DiffusionTraining, context: StageContext): Promise<StageResult> {
+export async function trainDiffusion(given: DiffusionTraining, context: StageContext): Promise<StageResult> {
+  const source = timeSource(given.source, context.now);
+  const training = { ...given, source };
   const { stage, recipe, execution, keepSteps = [] } = training;
   const trainer = await Trainer.create(training, context.numerics.dtype);
   try {
@@ -68,7 +74,10 @@ export async function trainDiffusion(training: DiffusionTraining, context: Stage
       const isDue = state.step % execution.checkpointEverySteps === 0 && state.step < recipe.steps;
       if (isDue) await checkpoint(trainer, state, training, context);
     }
-    return await finish(trainer, state, training, context);
+    // Of this attempt, and not to be repeated: it belongs to the run's record, not to the checkpoint.
+    const loaderWaitShare = source.waitShare();
+    const { outputs, summary } = await finish(trainer, state, training, context);
+    return { outputs, summary: { ...summary, loaderWaitShare } };
   } finally {
     trainer.program.dispose();
   }
