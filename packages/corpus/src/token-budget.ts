@@ -1,4 +1,3 @@
-import type { TokenDocument } from "@diffucoder/formats";
 import type { TokenizeRecipe } from "./config.ts";
 
 /** How a budget is spent on a source. */
@@ -11,15 +10,14 @@ export interface Spending {
   readonly times: number;
 }
 
-type Documents = readonly Pick<TokenDocument, "source" | "tokens">[];
-
 /**
  * Epochs of each source under a budget of tokens. A source that is too small for its part is used `mostEpochs` times and
  * falls short: nobody else gets what it leaves. A smaller budget takes a subset of what a larger one does.
+ *
+ * @param available tokens of each source's documents, each used once
  */
-export function planBudget(documents: Documents, { tokens, shares, mostEpochs }: NonNullable<TokenizeRecipe["budget"]>): Record<string, Spending> {
+export function planBudget(available: TokenCounts, { tokens, shares, mostEpochs }: NonNullable<TokenizeRecipe["budget"]>): Record<string, Spending> {
   const total = Object.values(shares).reduce((sum, part) => sum + part, 0);
-  const available = tokensBySource(documents);
   return Object.fromEntries(
     Object.entries(available).map(([source, held]) => {
       const planned = total === 0 ? 0 : Math.round((tokens * (shares[source] ?? 0)) / total);
@@ -29,13 +27,9 @@ export function planBudget(documents: Documents, { tokens, shares, mostEpochs }:
 }
 
 /** With the tokens that the mixture came to. */
-export function withRealised(spending: Readonly<Record<string, Spending>>, mixed: Documents) {
-  const realised = tokensBySource(mixed);
+export function withRealised(spending: Readonly<Record<string, Spending>>, realised: TokenCounts) {
   return Object.fromEntries(Object.entries(spending).map(([source, plan]) => [source, { ...plan, realised: realised[source] ?? 0 }]));
 }
 
-function tokensBySource(documents: Documents): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { source, tokens } of documents) counts[source] = (counts[source] ?? 0) + tokens.length;
-  return counts;
-}
+/** Tokens by source. */
+export type TokenCounts = Readonly<Record<string, number>>;

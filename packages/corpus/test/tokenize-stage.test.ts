@@ -1,12 +1,13 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DOCUMENTS_FILE, openShards, readDocuments, type DocumentRow, type Split } from "@diffucoder/formats";
+import { DOCUMENTS_FILE, docIdOf, openShards, readDocuments, writeDocuments, type DocumentRow, type Split } from "@diffucoder/formats";
 import { openStore, sha256, type ArtifactRef, type StagePlan, type Store } from "@diffucoder/lineage";
 import { Tokenizer, trainTokenizer } from "@diffucoder/tokenizer";
 import { beforeAll, expect, test } from "vitest";
 import { tokenizeStage } from "../src/index.ts";
 import { emptyStore, runCorpus, runTokenize, TINY_TASKS } from "./run-stages.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 const SOURCES = [{ card: "tiny-tree.yaml" }, { card: TINY_TASKS }];
 
@@ -93,6 +94,18 @@ test("a vocabulary from few bytes is learned from documents spread evenly over t
   expect((await tokenizerOf(one.outputs.shards!)).toJson()).toBe((await trainTokenizer([train[0]!.text], { vocabSize: 320 })).toJson());
 });
 
+test("large documents that the sample would be full of are passed over once it has twice its bytes", async () => {
+  const folder = await temporaryDirectory();
+  const large = ["ab ", "cd ", "ef "].map((word, i) => word.repeat(i === 1 ? 150 : 100));
+  const texts = large.flatMap((text, i) => [text, `${i}`, `${i + 3}`]); // 1,056 bytes
+  const row = (text: string): DocumentRow => ({ docId: docIdOf(text), source: "test", path: text, language: "python", license: "MIT", split: "train", text });
+  await writeDocuments(folder, texts.map(row));
+  const { outputs } = await runTokenize(store, { vocabSize: 320, trainingBytes: 352 }, { documents: await store.artifacts.publish("documents", folder, {}) });
+  expect((await tokenizerOf(outputs.shards!)).toJson()).toBe((await trainTokenizer([large[0]!, large[2]!], { vocabSize: 320 })).toJson());
+  const { outputs: all } = await runTokenize(store, { vocabSize: 320, trainingBytes: 1056 }, { documents: await store.artifacts.publish("documents", folder, {}) });
+  expect((await tokenizerOf(all.shards!)).toJson()).toBe((await trainTokenizer(texts, { vocabSize: 320 })).toJson());
+});
+
 test("a tokenizer given as input is used as it is", async () => {
   const first = await runTokenize(store, { vocabSize: 300 }, { documents });
   const second = await runTokenize(store, { mixture: { "tiny-tree": 0 } }, { documents, tokenizer: first.outputs.shards! });
@@ -177,11 +190,18 @@ test("two runs in two stores give equal bytes", async () => {
 });
 
 test("progress counts documents, and a request to stop is honoured", async () => {
-  const lines: string[] = [];
-  await runTokenize(store, { vocabSize: 302 }, { documents }, {}, { onProgress: ({ step, totalSteps, unit, note }) => lines.push(`${step}/${totalSteps} ${unit} ${note ?? ""}`) });
-  expect(lines).toEqual([`0/${rows.length} documents tokenizer`, ...[0, 64, 128, 192, 256].map((step) => `${step}/${rows.length} documents `)]);
+  const steps: Record<string, number[]> = {};
+  await runTokenize(store, { vocabSize: 302 }, { documents }, {}, {
+    onProgress: ({ step, totalSteps, unit, note }) => {
+      expect([totalSteps, unit]).toEqual([rows.length, "documents"]);
+      (steps[note!] ??= []).push(step);
+    },
+  });
+  const all = [0, 64, 128, 192, 256];
+  expect(steps).toMatchObject({ census: all, vocabulary: all, encoding: all });
+  expect([steps["writing train"]!.length, steps["writing validation"]!.length]).toEqual([4, 1]); // of 238 and 59
   const controller = new AbortController();
-  const stopped = runTokenize(store, { vocabSize: 301 }, { documents }, {}, { signal: controller.signal, onProgress: ({ step }) => void (step === 128 && setImmediate(() => controller.abort())) });
+  const stopped = runTokenize(store, { vocabSize: 301 }, { documents }, {}, { signal: controller.signal, onProgress: ({ step, note }) => void (step === 128 && note === "encoding" && setImmediate(() => controller.abort())) });
   await expect(stopped).rejects.toMatchObject({ code: "StageCancelled", message: "stage tokenize: stopped on request" });
   expect((await runTokenize(store, { vocabSize: 301 }, { documents })).cached).toBe(false);
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import parquet from "parquetjs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DOCUMENTS_FILE, docIdOf, readDocuments, writeDocuments, type DocumentRow } from "./documents.ts";
+import { DOCUMENTS_FILE, countDocuments, docIdOf, readDocuments, writeDocuments, type DocumentRow } from "./documents.ts";
 
 let directory: string;
 let path: string;
@@ -35,6 +35,16 @@ describe("documents", () => {
     expect(await read()).toEqual(rows);
     await writeDocuments(directory, rows);
     expect((await readFile(path)).equals(bytes)).toBe(true);
+  });
+
+  test("of much text end a row group before it is full, for a group is in memory at a time", async () => {
+    const long = { ...row("long"), text: "x".repeat(1 << 24) };
+    const few = Array.from({ length: 1023 }, () => row("short"));
+    await writeDocuments(directory, [row("short"), long, row("short"), ...few, row("short")]);
+    const reader = await parquet.ParquetReader.openFile(path);
+    expect(reader.metadata!.row_groups.map(({ num_rows }) => Number(num_rows))).toEqual([2, 1024, 1]);
+    await reader.close();
+    expect(await countDocuments(path)).toBe(1027);
   });
 
   test("may hold any text in any column", async () => {

@@ -39,8 +39,25 @@ export async function writeDocuments(directory: string, rows: Iterable<DocumentR
   await mkdir(directory, { recursive: true });
   const writer = await parquet.ParquetWriter.openFile(schema, join(directory, DOCUMENTS_FILE));
   writer.setRowGroupSize(ROW_GROUP);
-  for await (const row of rows) await writer.appendRow({ ...row });
+  let [groupRows, groupUnits] = [0, 0];
+  for await (const row of rows) {
+    [groupRows, groupUnits] = [groupRows + 1, groupUnits + row.text.length];
+    const isLast = groupRows === ROW_GROUP || groupUnits >= GROUP_UNITS;
+    writer.setRowGroupSize(isLast ? groupRows : ROW_GROUP); // it closes a group that has come to this size
+    await writer.appendRow({ ...row });
+    if (isLast) [groupRows, groupUnits] = [0, 0];
+  }
   await writer.close();
+}
+
+/** How many rows there are. @throws FormatError as `readDocuments` */
+export async function countDocuments(path: string): Promise<number> {
+  const reader = await openDocuments(path);
+  try {
+    return Number(reader.getRowCount());
+  } finally {
+    await reader.close();
+  }
 }
 
 /**
@@ -49,20 +66,16 @@ export async function writeDocuments(directory: string, rows: Iterable<DocumentR
  * @throws FormatError `DocumentsCorrupt` naming the file and, where it is one, the row
  */
 export async function* readDocuments(path: string): AsyncGenerator<DocumentRow> {
-  const fix = "Run the corpus stage again";
-  const corrupt = (error: unknown) => new FormatError("DocumentsCorrupt", path, `expected a Parquet file of documents, found ${String(error)}`, fix);
-  const reader = await parquet.ParquetReader.openFile(path).catch((error: unknown) => {
-    throw corrupt(error);
-  });
+  const reader = await openDocuments(path);
   try {
     const cursor = reader.getCursor();
     for (let number = 1; ; number++) {
       const row: unknown = await cursor.next().catch((error: unknown) => {
-        throw corrupt(error);
+        throw corruptDocuments(path, error);
       });
       if (row === null) return;
       const parsed = rowSchema.safeParse({ ...row });
-      if (!parsed.success) throw new FormatError("DocumentsCorrupt", path, `row ${number}: expected a document, found\n${z.prettifyError(parsed.error)}`, fix);
+      if (!parsed.success) throw new FormatError("DocumentsCorrupt", path, `row ${number}: expected a document, found\n${z.prettifyError(parsed.error)}`, REMAKE);
       yield parsed.data;
     }
   } finally {
@@ -70,4 +83,16 @@ export async function* readDocuments(path: string): AsyncGenerator<DocumentRow> 
   }
 }
 
+function openDocuments(path: string): Promise<parquet.ParquetReader> {
+  return parquet.ParquetReader.openFile(path).catch((error: unknown) => {
+    throw corruptDocuments(path, error);
+  });
+}
+
+const corruptDocuments = (path: string, error: unknown) => new FormatError("DocumentsCorrupt", path, `expected a Parquet file of documents, found ${String(error)}`, REMAKE);
+
+const REMAKE = "Run the corpus stage again";
+
+/** A row group, which is in memory when it is written and read, ends at so many rows, or at so many UTF-16 units of text. */
 const ROW_GROUP = 1024;
+const GROUP_UNITS = 1 << 24;

@@ -1,6 +1,6 @@
 export { loadCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoint.ts";
 export { croissantOf, type DatasetDescription, type DatasetFile } from "./croissant.ts";
-export { DOCUMENTS_FILE, docIdOf, readDocuments, writeDocuments, type DocumentRow, type Split } from "./documents.ts";
+export { DOCUMENTS_FILE, countDocuments, docIdOf, readDocuments, writeDocuments, type DocumentRow, type Split } from "./documents.ts";
 export { FormatError, type FormatErrorCode } from "./errors.ts";
 export { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
 export type { Dtype } from "./half-precision.ts";

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Field, FixedSizeBinary, Int32, List, RecordBatch, RecordBatchFileWriter, Schema, Struct, Uint32, Utf8, makeBuilder, makeData, type Data } from "apache-arrow";
+import { AsyncByteQueue, Field, FixedSizeBinary, Int32, List, RecordBatch, RecordBatchFileWriter, Schema, Struct, Uint32, Utf8, makeBuilder, makeData, type Data } from "apache-arrow";
 import { SHARD_MANIFEST, merkleRoot, sumOverShards, type ShardEntry, type ShardManifest } from "./shard-manifest.ts";
 
 /** One document as tokens. */
@@ -43,21 +44,20 @@ export async function writeShards(
   const { tokensPerShard = 1 << 24, documentsPerBatch = 256 } = options;
   await mkdir(directory, { recursive: true });
   const shards: ShardEntry[] = [];
-  let pending: TokenDocument[] = [];
-  let pendingTokens = 0;
-  const flush = async () => {
-    if (pending.length === 0) return;
-    shards.push(await writeShard(directory, shards.length, pending, documentsPerBatch));
-    pending = [];
-    pendingTokens = 0;
-  };
-  for await (const document of documents) {
-    if (!/^[0-9a-f]{32}$/.test(document.docId)) throw new RangeError(`docId: expected 32 hexadecimal digits, found ${document.docId}`);
-    pending.push(document);
-    pendingTokens += document.tokens.length;
-    if (pendingTokens >= tokensPerShard) await flush();
+  let shard: OpenShard | undefined;
+  try {
+    for await (const document of documents) {
+      if (!/^[0-9a-f]{32}$/.test(document.docId)) throw new RangeError(`docId: expected 32 hexadecimal digits, found ${document.docId}`);
+      shard ??= new OpenShard(directory, shards.length, documentsPerBatch);
+      if (shard.append(document) < tokensPerShard) continue;
+      shards.push(shard.finish());
+      shard = undefined;
+    }
+    if (shard !== undefined) shards.push(shard.finish());
+  } catch (error) {
+    shard?.abandon();
+    throw error;
   }
-  await flush();
   const manifest: ShardManifest = {
     version: 1,
     root: merkleRoot(shards.map((shard) => shard.sha256)),
@@ -71,27 +71,69 @@ export async function writeShards(
   return manifest;
 }
 
-async function writeShard(
-  directory: string,
-  index: number,
-  documents: readonly TokenDocument[],
-  documentsPerBatch: number,
-): Promise<ShardEntry> {
-  const path = `shard-${String(index).padStart(5, "0")}.arrow`;
-  const writer = new RecordBatchFileWriter();
-  for (let start = 0; start < documents.length; start += documentsPerBatch) {
-    writer.write(recordBatchOf(documents.slice(start, start + documentsPerBatch)));
+/** A shard that is being written; one record batch of its documents is in memory. */
+class OpenShard {
+  readonly #path: string;
+  readonly #documentsPerBatch: number;
+  readonly #file: ByteFile;
+  readonly #writer = new RecordBatchFileWriter();
+  #batch: TokenDocument[] = [];
+  #documents = 0;
+  #tokens = 0;
+
+  constructor(directory: string, index: number, documentsPerBatch: number) {
+    this.#path = `shard-${String(index).padStart(5, "0")}.arrow`;
+    this.#documentsPerBatch = documentsPerBatch;
+    this.#file = new ByteFile(join(directory, this.#path));
+    this.#writer.reset(this.#file);
   }
-  writer.finish();
-  const content = await writer.toUint8Array();
-  await writeFile(join(directory, path), content);
-  return {
-    path,
-    sha256: createHash("sha256").update(content).digest("hex"),
-    bytes: content.length,
-    documents: documents.length,
-    tokens: documents.reduce((sum, { tokens }) => sum + tokens.length, 0),
-  };
+
+  /** @returns tokens so far */
+  append(document: TokenDocument): number {
+    this.#batch.push(document);
+    if (this.#batch.length === this.#documentsPerBatch) this.#flush();
+    this.#documents++;
+    return (this.#tokens += document.tokens.length);
+  }
+
+  finish(): ShardEntry {
+    if (this.#batch.length > 0) this.#flush();
+    this.#writer.finish();
+    const { sha256, bytes } = this.#file.end();
+    return { path: this.#path, sha256, bytes, documents: this.#documents, tokens: this.#tokens };
+  }
+
+  abandon(): void {
+    this.#file.end();
+  }
+
+  #flush(): void {
+    this.#writer.write(recordBatchOf(this.#batch));
+    this.#batch = [];
+  }
+}
+
+/** A queue of Arrow's writer that keeps nothing: all bytes go to a file, and into its digest. */
+class ByteFile extends AsyncByteQueue {
+  readonly #file: number;
+  readonly #hash = createHash("sha256");
+  #bytes = 0;
+
+  constructor(path: string) {
+    super();
+    this.#file = openSync(path, "w");
+  }
+
+  override write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.#file, bytes, done);
+    this.#bytes += bytes.length;
+  }
+
+  end(): { sha256: string; bytes: number } {
+    closeSync(this.#file);
+    return { sha256: this.#hash.digest("hex"), bytes: this.#bytes };
+  }
 }
 
 function recordBatchOf(documents: readonly TokenDocument[]): RecordBatch {

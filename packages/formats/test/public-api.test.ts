@@ -9,6 +9,7 @@ test("the package offers these names; removing one is a major version", () => {
     "ShardSet",
     "Weights",
     "checkShards",
+    "countDocuments",
     "croissantOf",
     "describeShards",
     "docIdOf",
