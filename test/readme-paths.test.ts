@@ -1,0 +1,26 @@
+// What READMEs name is there.
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { ROOT } from "./support/project.ts";
+
+const readmes = globSync("**/README.md", { cwd: ROOT, exclude: ["**/node_modules", "**/dist", "shared"] }).sort();
+const read = (readme: string): string => readFileSync(join(ROOT, readme), "utf8");
+
+test.each(readmes)("source files and links of %s", (readme) => {
+  const text = read(readme).replaceAll(/^```[^]*?^```/gm, "");
+  const sources = text.matchAll(/`([\w./-]+\.ts)`/g);
+  const links = text.matchAll(/\]\((?!https?:)([^)#\s]+)/g);
+  const isThere = (path: string) => [dirname(readme), "", "packages"].some((folder) => existsSync(join(ROOT, folder, path)));
+  expect([...sources, ...links].map(([, path]) => path!).filter((path) => !isThere(path))).toEqual([]);
+});
+
+test("the tree of the root's README, and the files in its reading order", () => {
+  const text = read("README.md");
+  const [, tree] = /## What there is\s+```\n([^]*?)```/.exec(text)!;
+  const folders = tree!.split("\n").flatMap((line) => [...line.matchAll(/(?<=^|\s)([\w-]+)\/(?=\s|$)/g)].map(([, name]) => (line.startsWith(" ") ? `packages/${name}` : name!)));
+  expect(folders.length).toBeGreaterThan(20);
+  expect(folders.filter((folder) => !existsSync(join(ROOT, folder)))).toEqual([]);
+  const [, order] = /read in this order: ([^]*?)\n\n/.exec(text)!;
+  expect(order!.match(/`[^`]+\.ts`/g)!.length).toBeGreaterThan(10);
+});
