@@ -45,7 +45,14 @@ test("an answer kept in a folder is not run again, and evalplus' files lie besid
   const again = evaluate(...args, "-o", "json");
   expect(again.stderr).toContain("2 programs: verdicts known from an earlier run\n");
   expect(again.stdout).toBe(readFileSync(join(folder, "out", "results.json"), "utf8"));
-  expect(readFileSync(join(folder, "out", "verdicts.jsonl"), "utf8").trimEnd().split("\n")).toHaveLength(2);
+  const verdicts = readFileSync(join(folder, "out", "verdicts.jsonl"), "utf8");
+  expect(verdicts.trimEnd().split("\n")).toHaveLength(2);
+  // What another version of the harness found says nothing about this one.
+  writeFileSync(join(folder, "out", "verdicts.jsonl"), verdicts.replaceAll(/"harness":"\w+"/g, '"harness":"older"'));
+  const anew = evaluate(...args, "-o", "json");
+  expect(anew.stderr).toContain("2 verdicts in out are of another version of the harness, of Python or its packages: not used\n");
+  expect(anew.stderr).not.toContain("known from an earlier run");
+  expect(readFileSync(join(folder, "out", "verdicts.jsonl"), "utf8").trimEnd().split("\n")).toHaveLength(4);
 });
 
 test("the benchmark's own solutions are a self-check", () => {

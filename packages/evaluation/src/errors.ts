@@ -37,13 +37,6 @@ export class BenchmarkMissing extends StageError {
   }
 }
 
-/** The Python packages that a recipe names are not there. */
-export class PackagesMissing extends StageError {
-  constructor(folder: string, found: string) {
-    super({ code: "PackagesMissing", message: `packages ${folder}: expected packages of \`pip install --target\`, found ${found}. Correct packages, or leave it out.`, retryable: false, details: { folder, found } });
-  }
-}
-
 /** A file of an evaluation's artifact is not what an evaluation writes. */
 export class EvaluationCorrupt extends StageError {
   constructor(where: string, expected: string, found: string) {

@@ -29,11 +29,21 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   return new WorkerPool(tools, workers, { ...DEFAULT_LIMITS, ...limits }, first);
 }
 
-/** What the sandbox runs on. @throws SandboxUnavailable */
-export async function probeSandbox(): Promise<{ bubblewrap: string; python: string }> {
-  const tools = await findTools();
-  await (await SandboxWorker.start(tools)).close();
-  return { bubblewrap: await versionOf(tools.bubblewrap), python: await versionOf(tools.python) };
+export interface SandboxVersions {
+  readonly bubblewrap: string;
+  readonly python: string;
+}
+
+/** Starts a sandbox to see that it can be, and says what it runs on. @throws SandboxUnavailable */
+export async function probeSandbox(): Promise<SandboxVersions> {
+  await (await SandboxWorker.start(await findTools())).close();
+  return sandboxVersions();
+}
+
+/** What a sandbox would run on. @throws SandboxUnavailable */
+export async function sandboxVersions(): Promise<SandboxVersions> {
+  const { bubblewrap, python } = await findTools();
+  return { bubblewrap: await versionOf(bubblewrap), python: await versionOf(python) };
 }
 
 class WorkerPool implements Sandbox {

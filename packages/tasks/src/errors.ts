@@ -15,4 +15,5 @@ export type TasksErrorCode =
   | "SamplesMissing"
   | "SamplesCorrupt"
   | "SamplesUnknownTask"
-  | "LogCorrupt";
+  | "LogCorrupt"
+  | "PackagesMissing";

@@ -8,7 +8,9 @@ export { TASK_FAMILIES, generateTasks, type TaskFamily, type TaskSplit } from ".
 export { estimatePassAtK, passAtK, type PassAtK, type TaskCount } from "./pass-at-k.ts";
 export { writeEvalPlusFiles, type JudgedProgram } from "./evalplus-files.ts";
 export { END_OF_TURN, answerText, extractProgram, renderCompletion, renderPrompt } from "./prompt.ts";
+export { packagesDigest } from "./python-packages.ts";
 export { readSamples, type Sample } from "./samples.ts";
 export { judgeProgram, missingLibraries, scoreAnswers, scoreProgram, taskAssets, type Answer, type Judgement, type NoVerdict, type Score, type SuiteVerdict } from "./score.ts";
 export { scoreSamples, type SampleCounts, type SampleResult, type ScoredSamples } from "./score-samples.ts";
+export { harnessDigest } from "./harness.ts";
 export { VerdictLog } from "./verdict-log.ts";

@@ -9,6 +9,8 @@ import type { Sample } from "./samples.ts";
 import { scoreSamples, type ScoreSamplesOptions } from "./score-samples.ts";
 import { VerdictLog } from "./verdict-log.ts";
 
+const HARNESS = "this one";
+
 let real: Sandbox;
 /** Programs that were run. */
 let ran: string[];
@@ -109,34 +111,46 @@ test("what is finished is never run again, whatever became of the process; other
   const path = join(await temporaryFolder(), "verdicts.jsonl");
   const benchmark = await benchmarkOf();
   const samples = [sample("T/0", "def f(): return 0"), sample("T/1", "def f(): return 2"), sample("T/1", "def f(): return 1")];
-  const first = await score(samples.slice(0, 2), { benchmark, log: await VerdictLog.open(path) });
+  const first = await score(samples.slice(0, 2), { benchmark, log: await VerdictLog.open(path, HARNESS) });
   expect(ran).toHaveLength(2);
   await appendFile(path, '{"key":"cut off'); // killed while it wrote
-  const second = await score(samples, { benchmark, log: await VerdictLog.open(path) });
+  const second = await score(samples, { benchmark, log: await VerdictLog.open(path, HARNESS) });
   expect(ran).toEqual(["def f(): return 1"]);
   expect(second.results.slice(0, 2)).toEqual(first.results);
   expect(second.counts).toMatchObject({ known: 2, unscored: 0 });
   expect((await readFile(path, "utf8")).trimEnd().split("\n").map((line) => (JSON.parse(line) as { status: string }).status).sort()).toEqual(["failed", "passed", "passed"]);
-  await score(samples, { benchmark: await benchmarkOf(3), log: await VerdictLog.open(path) });
+  await score(samples, { benchmark: await benchmarkOf(3), log: await VerdictLog.open(path, HARNESS) });
   expect(ran).toHaveLength(3);
+});
+
+test("a verdict of another harness is not used, and not lost", async () => {
+  const path = join(await temporaryFolder(), "verdicts.jsonl");
+  const benchmark = await benchmarkOf();
+  const samples = [sample("T/0", "def f(): return 0"), sample("T/1", "def f(): return 2")];
+  await score(samples, { benchmark, log: await VerdictLog.open(path, "an older one") });
+  const log = await VerdictLog.open(path, HARNESS);
+  expect(log.outdated).toBe(2);
+  expect((await score(samples, { benchmark, log })).counts.known).toBe(0);
+  expect(ran).toHaveLength(2);
+  for (const harness of ["an older one", HARNESS]) expect((await score(samples, { benchmark, log: await VerdictLog.open(path, harness) })).counts.known).toBe(2);
 });
 
 test("faults are not kept: they are tried again", async () => {
   const path = join(await temporaryFolder(), "verdicts.jsonl");
   const benchmark = await benchmarkOf();
   faults = 2;
-  expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path) })).counts.unscored).toBe(1);
-  expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path) })).results[0]!.judgement.status).toBe("passed");
+  expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path, HARNESS) })).counts.unscored).toBe(1);
+  expect((await score([sample("T/0", "def f(): return 0")], { benchmark, log: await VerdictLog.open(path, HARNESS) })).results[0]!.judgement.status).toBe("passed");
 });
 
 test.each([
   ["no JSON", "x"],
   ["another document", '{"key": 1}'],
-  ["a status that there is not", '{"key":"k","status":"perfect","cause":"","suites":{}}'],
+  ["a status that there is not", '{"harness":"h","key":"k","status":"perfect","cause":"","suites":{}}'],
 ])("a log with %s in it is named by line", async (_, line) => {
   const path = await temporaryFile("verdicts.jsonl", "");
-  await writeFile(path, `{"key":"k","status":"passed","cause":"","suites":{}}\n${line}\n`);
-  await expect(VerdictLog.open(path)).rejects.toMatchObject({ code: "LogCorrupt", message: expect.stringMatching(/verdicts\.jsonl:2: expected a verdict, found /) as string });
+  await writeFile(path, `{"harness":"h","key":"k","status":"passed","cause":"","suites":{}}\n${line}\n`);
+  await expect(VerdictLog.open(path, HARNESS)).rejects.toMatchObject({ code: "LogCorrupt", message: expect.stringMatching(/verdicts\.jsonl:2: expected a verdict, found /) as string });
 });
 
 test("whatever the texts, every sample has a verdict", async () => {

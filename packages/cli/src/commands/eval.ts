@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { basename, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { BENCHMARKS, VerdictLog, readBenchmark, readSamples, scoreSamples, writeEvalPlusFiles, type Benchmark, type BenchmarkName, type PassAtK, type Sample, type ScoredSamples } from "@diffucoder/tasks";
+import { BENCHMARKS, VerdictLog, harnessDigest, readBenchmark, readSamples, scoreSamples, writeEvalPlusFiles, type Benchmark, type BenchmarkName, type PassAtK, type Sample, type ScoredSamples } from "@diffucoder/tasks";
 import { EXIT } from "../exit-codes.ts";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
 import { UsageError } from "../project.ts";
@@ -55,7 +55,8 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   const benchmark = await readBenchmark(options.benchmark, data, [...new Set(given?.map(({ taskId }) => taskId))]);
   const samples = given ?? benchmark.tasks.map(({ id, solution }): Sample => ({ taskId: id, form: "solution", text: solution, where: id }));
   if (options.out !== undefined) await mkdir(options.out, { recursive: true });
-  const log = options.out === undefined ? undefined : await VerdictLog.open(join(options.out, "verdicts.jsonl"));
+  const log = options.out === undefined ? undefined : await VerdictLog.open(join(options.out, "verdicts.jsonl"), await harnessDigest(options.packages));
+  if (log !== undefined && log.outdated > 0) say(`${log.outdated} verdicts in ${options.out} are of another version of the harness, of Python or its packages: not used`);
   const { createSandbox } = await import("@diffucoder/sandbox");
   const sandbox = await createSandbox({ workers: options.workers, packages: options.packages });
   try {
