@@ -77,6 +77,7 @@ test.each([
   [["--benchmark", "humaneval", "--data", "."], 2, /^Usage: eval: expected either --samples FILE or --canonical/],
   [["--samples", samples, "--canonical", "--benchmark", "humaneval", "--data", "."], 2, /^Usage: eval: expected either/],
   [["--samples", samples, "--benchmark", "humaneval"], 2, /^Usage: eval: expected the file of humaneval, found none\. Give --data PATH, or set DIFFUCODER_DATA/],
+  [["--samples", samples, "--benchmark", "humaneval", "--data", ".", "--out", samples], 2, /^Usage: eval: expected a folder that can be written, found EEXIST at --out samples\.jsonl/],
   [["--samples", samples, "--benchmark", "humaneval", "--data", ".", "--k", "0"], 2, /expected whole numbers above 0/],
   [["--samples", "none.jsonl", "--benchmark", "humaneval", "--data", "."], 1, /^SamplesMissing: none\.jsonl: expected a readable file, found ENOENT/],
   [["--samples", samples, "--benchmark", "mbpp", "--data", "."], 1, /^BenchmarkMissing: \.: expected a file of mbpp/],

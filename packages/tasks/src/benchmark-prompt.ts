@@ -29,17 +29,28 @@ export function programOfAnswer({ completionPrefix }: Pick<BenchmarkTask, "compl
 
 /** Whether the first line that holds something is indented. */
 function isIndented(code: string): boolean {
-  const first = code.split("\n").find((line) => line.trim() !== "");
-  return first !== undefined && /^[ \t]/.test(first);
+  return /^[ \t]/.test(firstLineOf(code));
+}
+
+/** Whether a text begins inside a function, or as a module does. */
+function beginsWithCode(text: string): boolean {
+  return isIndented(text) || /^(?:def|async def|class|import) \w|^from [\w.]+ import |^@\w|^#/.test(firstLineOf(text));
+}
+
+/** The first line that holds something; empty when none does. */
+function firstLineOf(text: string): string {
+  return text.split("\n").find((line) => line.trim() !== "") ?? "";
 }
 
 /**
  * The program in a text of another kind of model, such as a chat's: the first fenced block. Where no fence closes it, it
- * goes to the end of the text; where no fence opens it, since the prompt did, it begins with the text.
+ * goes to the end of the text; where no fence opens it, since the prompt did, it begins with the text: then a bare fence
+ * follows what is code by its first line.
  */
 export function programOfText(text: string): string {
-  const opened = /^[ \t]*```[ \t]*(?:python3?|py)?[ \t]*\r?\n(?=[\s\S]*\S)/im.exec(text);
-  const body = opened === null ? text : text.slice(opened.index + opened[0].length);
+  const opened = /^[ \t]*```[ \t]*(python3?|py)?[ \t]*\r?\n(?=[\s\S]*\S)/im.exec(text);
+  const isClosing = opened !== null && opened[1] === undefined && beginsWithCode(text.slice(0, opened.index));
+  const body = opened === null || isClosing ? text : text.slice(opened.index + opened[0].length);
   const closed = /^[ \t]*```/m.exec(body);
   return closed === null ? body : body.slice(0, closed.index);
 }

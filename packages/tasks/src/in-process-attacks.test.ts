@@ -84,9 +84,50 @@ describe("attacks", () => {
     expect(await run("from unittest import mock\ndef task_func(a, b): return {'sum': [mock.ANY]}", task)).toMatchObject({ status: "failed", cause: "an answer that equals anything" });
   });
 
-  // What no arrangement within one process keeps from a program: it can see its caller. Hence no rewards from these tests.
-  test("known weakness: a program that reads what is expected of it from its caller passes", async () => {
-    const peeking = "import sys\ndef task_func(a, b): return [value for value in sys._getframe(2).f_code.co_consts if isinstance(value, int)][-1]";
-    expect(await run(peeking, taskWith("import unittest\nclass TestCases(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(task_func(1, 2), 3)\n"))).toMatchObject({ status: "passed" });
+  const PEEKED = taskWith("import unittest\nclass TestCases(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(task_func(1, 2), 3)\n");
+  const LARGEST = "def largest(code): return [value for value in code.co_consts if type(value) is int][-1]\n";
+
+  test.each<[string, string]>([
+    ["its caller's frame", "import sys\ndef task_func(a, b): return largest(sys._getframe(2).f_code)"],
+    ["its caller's frame, through inspect", "import inspect\ndef task_func(a, b): return largest(inspect.stack()[2].frame.f_code)"],
+    ["its caller's frame, through traceback", "import traceback\ndef task_func(a, b): return largest([frame.f_code for frame, line in traceback.walk_stack(None) if frame.f_code.co_name == 'test_one'][0])"],
+    ["its caller's frame, from a string", "exec('import sys\\ndef task_func(a, b): return largest(sys._getframe(2).f_code)')"],
+    ["its caller's frame, through an exception", "def task_func(a, b):\n  try: raise ValueError\n  except ValueError as error: return largest(error.__traceback__.tb_frame.f_back.f_back.f_code)"],
+    ["its caller's frame, through a generator", "def frames():\n  yield own.gi_frame.f_back\ndef task_func(a, b):\n  global own\n  own = frames()\n  return largest(next(own).f_back.f_back.f_code)"],
+    ["all frames", "import sys\ndef task_func(a, b): return largest([frame for frame in sys._current_frames().values()][0].f_back.f_back.f_code)"],
+    ["every call", "import sys\nseen = []\nsys.setprofile(lambda frame, event, argument: seen.append(frame.f_code))\ndef task_func(a, b): return largest([code for code in seen if code.co_name == 'test_one'][-1])"],
+    ["the frame that loaded it, which is asked for the tests later", "import sys\nframe = sys._getframe()\nwhile frame.f_code.co_name != 'run_candidate': frame = frame.f_back\ndef task_func(a, b):\n  import re\n  return int(re.findall(r'2\\), (\\d+)', str(frame.f_locals['request']))[0])"],
+    ["the code of the test", "def task_func(a, b): return largest(TestCases.test_one.__code__)"],
+    ["what the collector knows", "import gc\ndef task_func(a, b): return largest([f for f in gc.get_objects() if getattr(f, '__name__', '') == 'test_one'][0].__code__)"],
+  ])("a program that reads what is expected of it from %s", async (_, program) => {
+    const { status, cause } = await run(`${LARGEST}${program}`, PEEKED);
+    expect(status).toMatch(/failed|error/);
+    expect(cause).toContain("PermissionError: the program looks at what calls it");
+  });
+
+  test("libraries may look at frames: logs, warnings, named tuples, signatures, tracebacks", async () => {
+    const program = `import collections, dataclasses, inspect, logging, traceback, typing, warnings
+Point = collections.namedtuple("Point", "x y")
+class Pair(typing.NamedTuple):
+  x: int
+@dataclasses.dataclass
+class Sum:
+  of: int
+def task_func(a, b):
+  logging.basicConfig(format="%(filename)s %(lineno)d", level=0)
+  logging.getLogger().info("adds")
+  warnings.warn("adds")
+  try: raise ValueError
+  except ValueError: assert "ValueError" in traceback.format_exc()
+  assert len(inspect.signature(task_func).parameters) == 2 and (lambda x: x).__code__.co_argcount == 1
+  return Point(a, b).x + Pair(b).x + Sum(0).of
+`;
+    expect(await run(program, PEEKED)).toMatchObject({ status: "passed" });
+  });
+
+  // What no arrangement within one process keeps from a program: it can look like a library. Hence no rewards from these tests.
+  test("known weakness: a program that reads what is expected of it in the guise of a library passes", async () => {
+    const peeking = `${LARGEST}import sys\nexec(compile("def task_func(a, b): return largest(sys._getframe(2).f_code)", "/usr/library.py", "exec"))`;
+    expect(await run(peeking, PEEKED)).toMatchObject({ status: "passed" });
   });
 });

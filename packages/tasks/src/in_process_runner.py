@@ -2,9 +2,11 @@
 them and makes the verdict.
 
 The program shares this process and may bend all of it, this module too. What is done here stops programs that are not
-written against this very file; the referee's decoys show up those that bend `unittest` or answer in its place.
+written against this very file; the referee's decoys show up those that bend `unittest` or answer in its place, and an audit
+hook, which nothing takes off again, keeps the program from looking at the tests.
 """
 
+import _thread
 import functools
 import secrets
 import sys
@@ -21,6 +23,7 @@ objections = []
 
 
 def load(program, entry_point):
+    sys.addaudithook(keep_out)
     exec(compile(program, "program", "exec"), MODULE.__dict__)
     function = MODULE.__dict__.get(entry_point)
     if isinstance(function, types.FunctionType):
@@ -70,6 +73,47 @@ class Outcomes(unittest.TestResult):
 def words_of(error):
     kind, value, _ = error
     return ("%s: %s" % (kind.__name__, value)).splitlines()[0][:500]
+
+
+# --- what the program may not look at ------------------------------------------------------------------------------
+
+# Ways to frames and objects that hold the tests, by the events that they raise; of attributes, the names.
+SPYING = {"sys._getframe", "sys._current_frames", "sys.settrace", "sys.setprofile", "gc.get_objects", "gc.get_referrers", "gc.get_referents"}
+SPYING |= {"ctypes.string_at", "ctypes.wstring_at", "ctypes.cdata", "ctypes.PyObj_FromPtr"}
+FRAMES = {"tb_frame", "gi_frame", "cr_frame", "ag_frame"}
+LIBRARIES = ("/usr/", "/packages/", "/sandbox/", "<frozen ")
+AT_WORK = set()  # threads that are in the hook, which raises such an event itself
+
+
+def keep_out(event, arguments):
+    if event == "object.__getattr__":
+        holder, name = arguments
+        if not (name in FRAMES or name == "__code__" and is_test(holder)):
+            return
+    elif event not in SPYING:
+        return
+    thread = _thread.get_ident()
+    if thread in AT_WORK:
+        return
+    AT_WORK.add(thread)
+    try:
+        if is_of_program(sys._getframe(1), event):
+            raise PermissionError("the program looks at what calls it (%s)" % event)
+    finally:
+        AT_WORK.discard(thread)
+
+
+def is_of_program(frame, event):
+    """Whether the program asks, itself or through a library that hands on what it is asked for."""
+    while frame is not None and (frame.f_code.co_filename.endswith("/inspect.py") or event == "sys._getframe" and frame.f_code.co_filename.endswith("/traceback.py")):
+        frame = frame.f_back
+    # Libraries look too, for warnings and logs. They lie in files; what `exec` makes, has another name.
+    return frame is not None and not frame.f_code.co_filename.startswith(LIBRARIES)
+
+
+def is_test(function):
+    name = getattr(function, "__qualname__", "")
+    return getattr(function, "__module__", "") == MODULE.__name__ and name.startswith("TestCases.") and "<locals>" not in name
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

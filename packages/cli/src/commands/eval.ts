@@ -54,7 +54,7 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   const given = options.samples === undefined ? undefined : await readSamples(options.samples);
   const benchmark = await readBenchmark(options.benchmark, data, [...new Set(given?.map(({ taskId }) => taskId))]);
   const samples = given ?? benchmark.tasks.map(({ id, solution }): Sample => ({ taskId: id, form: "solution", text: solution, where: id }));
-  if (options.out !== undefined) await mkdir(options.out, { recursive: true });
+  if (options.out !== undefined) await makeFolder(options.out);
   const log = options.out === undefined ? undefined : await VerdictLog.open(join(options.out, "verdicts.jsonl"), await harnessDigest(options.packages));
   if (log !== undefined && log.outdated > 0) say(`${log.outdated} verdicts in ${options.out} are of another version of the harness, of Python or its packages: not used`);
   const { createSandbox } = await import("@diffucoder/sandbox");
@@ -67,6 +67,12 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   } finally {
     await sandbox.close();
   }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`eval: expected a folder that can be written, found ${error.code} at --out ${path}. Name another one.`);
+  });
 }
 
 /** Says how far it is, at most every five seconds. */
