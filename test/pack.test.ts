@@ -1,6 +1,6 @@
 // What is published works where it is installed: every package packed, laid into an empty project, and run on plain Node.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -25,6 +25,8 @@ afterAll(() => {
   rmSync(project, { recursive: true, force: true, maxRetries: 5 });
 }, LIMIT_MS);
 
+const isPrivate = (folder: string): boolean => (JSON.parse(readFileSync(join(ROOT, "packages", folder, "package.json"), "utf8")) as { private?: boolean }).private === true;
+
 /** Unpacks the package's tarball. What it depends on is linked, not fetched again: those are others' packages. */
 function install(folder: string): void {
   const [{ filename }] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", project, join(ROOT, "packages", folder)], ROOT)) as [{ filename: string }];
@@ -41,7 +43,7 @@ test("the packages run the tiny pipeline where they are installed, from what was
   for (const name of readdirSync(join(ROOT, "node_modules"))) {
     if (!name.startsWith(".") && name !== "@diffucoder") symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
   }
-  for (const folder of readdirSync(join(ROOT, "packages"))) install(folder);
+  for (const folder of readdirSync(join(ROOT, "packages"))) if (!isPrivate(folder)) install(folder);
   for (const folder of readdirSync(join(modules, "@diffucoder"))) {
     const shipped = readdirSync(join(modules, "@diffucoder", folder), { recursive: true, encoding: "utf8" });
     expect(shipped.filter((name) => name.startsWith("dist/") && /\.test\.|testing/.test(name))).toEqual([]);

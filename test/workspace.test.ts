@@ -11,6 +11,7 @@ const packages = readdirSync(join(ROOT, "packages")).map((folder) => ({
   manifest: JSON.parse(readFileSync(join(ROOT, "packages", folder, "package.json"), "utf8")) as {
     name: string;
     version: string;
+    private?: boolean;
     description: string;
     license: string;
     dependencies?: Record<string, string>;
@@ -18,9 +19,12 @@ const packages = readdirSync(join(ROOT, "packages")).map((folder) => ({
   },
 }));
 
+const published = packages.filter(({ manifest }) => manifest.private !== true);
+
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "layer:foundation": ["lineage", "formats", "random", "sandbox"],
   "layer:library": ["tokenizer", "model", "engine", "tasks"],
+  "layer:test-kit": ["test-kit"],
   "layer:training": ["training"],
   "layer:stage": ["corpus", "pretraining", "annealing", "instruction-tuning", "coupled-grpo", "evaluation", "hugging-face"],
   "layer:app": ["orchestrator", "cli"],
@@ -31,7 +35,7 @@ test("every package is in its layer", () => {
   expect(found).toEqual(Object.entries(LAYERS).flatMap(([tag, folders]) => folders.map((folder) => `${tag} ${folder}`)).sort());
 });
 
-test.each(packages)("$folder has a version, a changelog that tells of it, and a README that says what it is", ({ folder, manifest }) => {
+test.each(published)("$folder has a version, a changelog that tells of it, and a README that says what it is", ({ folder, manifest }) => {
   const read = (name: string): string => readFileSync(join(ROOT, "packages", folder, name), "utf8");
   expect(manifest.name).toBe(`@diffucoder/${folder}`);
   expect(manifest.license).toBe("Apache-2.0");
@@ -49,9 +53,9 @@ beforeAll(() => {
   expect(runNx("show", "projects").status).toBe(0);
 }, 60_000);
 
-/** What lint says of a text as if it were a file of the package's sources. */
-function lint(folder: string, source: string): string[] {
-  const file = join(ROOT, "packages", folder, "src", "an-import.ts");
+/** What lint says of a text as if it were a file of the package. */
+function lint(folder: string, source: string, path = "src/an-import.ts"): string[] {
+  const file = join(ROOT, "packages", folder, path);
   const eslint = join(ROOT, "node_modules/eslint/bin/eslint.js");
   const args = [eslint, "--format", "json", "--stdin", "--stdin-filename", file];
   const { stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8", input: source, env: { ...process.env, NX_DAEMON: "false" } });
@@ -61,9 +65,11 @@ function lint(folder: string, source: string): string[] {
 
 test.each([
   ["a foundation package", "sandbox", "@diffucoder/tokenizer"],
-  ["a library", "tasks", "@diffucoder/pretraining"],
+  ["a library", "model", "@diffucoder/corpus"],
   ["a stage", "annealing", "@diffucoder/pretraining"],
   ["a judge", "evaluation", "@diffucoder/training"],
+  ["what is published", "training", "@diffucoder/test-kit"],
+  ["the test kit", "test-kit", "@diffucoder/corpus"],
 ])("%s may not import upwards or sideways: %s -> %s is refused", (_, folder, forbidden) => {
   expect(lint(folder, `export * as forbidden from "${forbidden}";\n`)).toEqual([expect.stringMatching(/^@nx\/enforce-module-boundaries: A project tagged with ".*" can (only|not) depend on libs tagged with/)]);
 });
@@ -72,11 +78,22 @@ test("an import downwards passes the same rule", () => {
   expect(lint("annealing", 'export * as allowed from "@diffucoder/training";\n')).toEqual([]);
 });
 
+test.each(["src/an-import.test.ts", "test/an-import.ts"])("in training's %s the test kit may be imported, a stage may not", (path) => {
+  expect(lint("training", 'export * as allowed from "@diffucoder/test-kit";\n', path)).toEqual([]);
+  expect(lint("training", 'export * as forbidden from "@diffucoder/pretraining";\n', path)).toHaveLength(1);
+});
+
 test("a release of one package is tagged with its name and version, without a network", () => {
   const { status, stdout, stderr } = runNx("release", "patch", "--dry-run", "--skip-publish", "--first-release", "--projects=@diffucoder/random");
   expect(`${status} ${status === 0 ? "" : stdout + stderr}`).toBe("0 ");
   expect(stdout + stderr).toMatch(/0\.1\.0.*0\.1\.1/s);
   expect(stdout + stderr).toContain("@diffucoder/random@0.1.1");
+});
+
+test("a release of everything leaves out what is private", () => {
+  const { stdout, stderr } = runNx("release", "patch", "--dry-run", "--skip-publish", "--first-release");
+  const written = (stdout + stderr).matchAll(/New version .* written to manifest: packages\/(.*)\/package\.json/g);
+  expect([...new Set([...written].map(([, folder]) => folder))].sort()).toEqual(published.map(({ folder }) => folder).sort());
 });
 
 const recipes = readdirSync(join(ROOT, "pipelines")).filter((name) => name.endsWith(".yaml"));
@@ -102,5 +119,5 @@ test("the tiers of peers and soaks stay out of the tests of this folder", () => 
   const nx = JSON.parse(readFileSync(join(ROOT, "nx.json"), "utf8")) as { targetDefaults: { test: { command: string } } };
   const list = nx.targetDefaults.test.command.replace("vitest run", "vitest list --filesOnly").replace("{projectRoot}", "test").replace(/ --reporter.*/, "");
   const { stdout } = spawnSync(join(ROOT, "node_modules", ".bin", list.split(" ")[0]!), [list.slice("vitest ".length)], { cwd: ROOT, encoding: "utf8", shell: true });
-  expect(stdout.trim().split("\n").sort()).toEqual(["test/faults.test.ts", "test/pack.test.ts", "test/tiny.test.ts", "test/workspace.test.ts"]);
+  expect(stdout.trim().split("\n").sort()).toEqual(["test/faults.test.ts", "test/pack.test.ts", "test/readme-paths.test.ts", "test/tiny.test.ts", "test/workspace.test.ts"]);
 });

@@ -3,10 +3,11 @@ import { createProgram } from "@diffucoder/engine";
 import { openShards } from "@diffucoder/formats";
 import { findCached, resolveStage, type ArtifactRef, type StageOutcome } from "@diffucoder/lineage";
 import { diffusionFeeds, diffusionLossGraph, parameterCount, parameterShapes, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes } from "@diffucoder/model";
+import { failureOf, openFilesOf, tinyModel, tokenizerOf } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { ledgerEntry, parseLedger, shardBatches } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { HISTORY, RECIPE, SEED, Workplace, failureOf, modelOf, tokenizerOf } from "../test/fixtures.ts";
+import { HISTORY, RECIPE, SEED, Workplace } from "../test/fixtures.ts";
 import { recipeSchema } from "./config.ts";
 import { annealingStage } from "./run-annealing.ts";
 
@@ -50,7 +51,7 @@ test("training goes on with the checkpoint's weights, history and metrics", asyn
 test("every step is on full attention and draws from the stage's own order", async () => {
   const open = (split: string) => openShards((path) => workplace.store.artifacts.file(shards, `${split}/${path}`));
   const [train, validation] = [await open("train"), await open("validation")];
-  const source = shardBatches({ stage: "annealing", seed: SEED, recipe: recipeSchema.parse(RECIPE), maskId: modelOf(tokenizer).maskId, train, validation, annealingSteps: 0 });
+  const source = shardBatches({ stage: "annealing", seed: SEED, recipe: recipeSchema.parse(RECIPE), maskId: tinyModel(tokenizer).maskId, train, validation, annealingSteps: 0 });
   const ledger = parseLedger(await readFile(await workplace.store.artifacts.file(first.outputs.checkpoint!, "ledger.jsonl"), "utf8"));
   expect(ledger).toHaveLength(6);
   for (const { step } of ledger) {
@@ -58,7 +59,7 @@ test("every step is on full attention and draws from the stage's own order", asy
     expect(batch.attentionBias).toBeUndefined();
     expect(ledger[step - 1]).toEqual(ledgerEntry(step, 4, batch.documents));
   }
-  const model = modelOf(tokenizer);
+  const model = tinyModel(tokenizer);
   const rowCapacity = 4 * 16;
   const graphs = { loss: diffusionLossGraph(model, { batchSize: 4, canvasLength: 16, rowCapacity, annealed: false }) };
   const program = await createProgram({ variables: parameterShapes(model), dtype: "fp32", graphs });
@@ -101,11 +102,11 @@ test("without a checkpoint there is nothing to go on with", async () => {
 });
 
 test("no shard stays open behind the stage, however it ended", () => {
-  expect(workplace.openFiles()).toEqual([]); // of all runs above
+  expect(openFilesOf(workplace.store)).toEqual([]); // of all runs above
 });
 
 test("a plan counts the checkpoint's model and hands its facts on", () => {
-  const model = modelOf(tokenizer);
+  const model = tinyModel(tokenizer);
   const facts = { model: toHuggingFace(model) as never, vocabSize: 5 };
   const tokens = 6 * 4 * 16;
   expect(annealingStage.plan!(recipeSchema.parse(RECIPE), { checkpoint: { facts } })).toEqual({

@@ -1,11 +1,7 @@
-import { readdirSync, readlinkSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { docIdOf, loadCheckpoint, saveCheckpoint, writeShards } from "@diffucoder/formats";
-import { openStore, runStage, sha256, type ArtifactRef, type StageError, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
-import { initialParameters, toHuggingFace, type ModelConfig } from "@diffucoder/model";
-import { trainTokenizer, type Tokenizer } from "@diffucoder/tokenizer";
+import type { ArtifactRef, StageOutcome } from "@diffucoder/lineage";
+import { initialParameters } from "@diffucoder/model";
+import { TemporaryStore, tinyModel, type RunOptions } from "@diffucoder/test-kit";
+import type { Tokenizer } from "@diffucoder/tokenizer";
 import { annealingStage } from "../src/index.ts";
 
 export const SEED = 3;
@@ -13,106 +9,15 @@ export const RECIPE = { steps: 6, batchSize: 4, canvasLength: 16, optimizer: { l
 /** What the starting checkpoint tells of the stage before. */
 export const HISTORY = [{ stage: "pretraining", steps: 1, tokens: 64, validationLossAtStart: 6, validationLossAtEnd: 5, uniformLoss: 5.6 }];
 
-const texts = Array.from({ length: 40 }, (_, i) => `def f${i % 4}(x):\n    return x + ${i % 3}\n`);
-
-/** @param vocabSize two vocabularies of one text are two tokenizers */
-export const tokenizerOf = (vocabSize: number): Promise<Tokenizer> => trainTokenizer(texts, { vocabSize });
-
-export const modelOf = (tokenizer: Tokenizer): ModelConfig => ({
-  hiddenSize: 16,
-  intermediateSize: 32,
-  layers: 1,
-  heads: 2,
-  kvHeads: 1,
-  tied: true,
-  ropeTheta: 10_000,
-  normEpsilon: 1e-6,
-  initializerRange: 0.1,
-  vocabSize: tokenizer.vocabSize,
-  maxPositions: 16,
-  maskId: tokenizer.id("<|mask|>"),
-  padId: tokenizer.id("<|dlm_pad|>"),
-});
-
-/** A folder with a store, removed by `close`. */
-export class Workplace {
-  readonly #folder: string;
-  readonly store: Store;
-
-  private constructor(folder: string, store: Store) {
-    this.#folder = folder;
-    this.store = store;
-  }
-
-  static async open(): Promise<Workplace> {
-    const folder = await mkdtemp(join(tmpdir(), "annealing-"));
-    return new Workplace(folder, await openStore(join(folder, "store")));
-  }
-
-  /** Token shards of forty small functions. */
-  async shards(tokenizer: Tokenizer, store: Store = this.store): Promise<ArtifactRef> {
-    const directory = await mkdtemp(join(this.#folder, "shards-"));
-    const tokenizerJson = tokenizer.toJson();
-    for (const [split, share] of [["train", texts.slice(8)], ["validation", texts.slice(0, 8)]] as const) {
-      const documents = share.map((text, i) => ({ docId: docIdOf(`${split} ${i}`), source: "test", language: "python", tokens: tokenizer.encode(text) }));
-      await writeShards(join(directory, split), documents, { vocabSize: tokenizer.vocabSize, tokenizerSha256: sha256(tokenizerJson) });
-    }
-    await writeFile(join(directory, "tokenizer.json"), tokenizerJson);
-    return store.artifacts.publish("shards", directory, {});
-  }
-
+export class Workplace extends TemporaryStore {
   /** A new model, published as pre-training would leave it. */
-  async newCheckpoint(tokenizer: Tokenizer, store: Store = this.store): Promise<ArtifactRef> {
-    const directory = await mkdtemp(join(this.#folder, "checkpoint-"));
-    const model = modelOf(tokenizer);
-    const metrics = [{ stage: "pretraining", step: 1, loss: 5 }];
-    await saveCheckpoint(directory, { config: toHuggingFace(model), parameters: initialParameters(model, SEED), tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics });
-    return store.artifacts.publish("checkpoint", directory, { stage: "pretraining", step: 1, history: HISTORY });
+  newCheckpoint(tokenizer: Tokenizer, store = this.store): Promise<ArtifactRef> {
+    const model = tinyModel(tokenizer);
+    const meta = { stage: "pretraining", step: 1, history: HISTORY };
+    return this.publishModel({ model, tokenizer, parameters: initialParameters(model, SEED), meta, metrics: [{ stage: "pretraining", step: 1, loss: 5 }] }, store);
   }
 
-  async anotherStore(): Promise<Store> {
-    return openStore(await mkdtemp(join(this.#folder, "store-")));
-  }
-
-  run(
-    inputs: Record<string, ArtifactRef>,
-    options: { recipe?: object; execution?: object; store?: Store; signal?: AbortSignal; onProgress?: (line: StageProgress) => void; seed?: number } = {},
-  ): Promise<StageOutcome> {
-    const { recipe = {}, execution = {}, store = this.store, signal = new AbortController().signal, onProgress = () => {}, seed = SEED } = options;
-    return runStage({
-      store,
-      definition: annealingStage,
-      request: { recipe: { ...RECIPE, ...recipe }, execution, inputs, seed, baseDirectory: this.#folder },
-      numerics: { dtype: "fp32", instructionSet: "test", threads: 2, libtensorflow: "test" },
-      signal,
-      now: () => performance.now(),
-      onProgress,
-    });
-  }
-
-  checkpoint(ref: ArtifactRef) {
-    return loadCheckpoint((path) => this.store.artifacts.file(ref, path));
-  }
-
-  /** Files of the store that this process holds open. */
-  openFiles(): string[] {
-    const targets = readdirSync("/proc/self/fd").flatMap((fd) => {
-      try {
-        return [readlinkSync(`/proc/self/fd/${fd}`)];
-      } catch {
-        return []; // the descriptor of this very listing
-      }
-    });
-    return targets.filter((path) => path.startsWith(this.store.root));
-  }
-
-  close(): Promise<void> {
-    return rm(this.#folder, { recursive: true });
+  run(inputs: Record<string, ArtifactRef>, { recipe, ...options }: RunOptions = {}): Promise<StageOutcome> {
+    return this.runStage(annealingStage, inputs, { seed: SEED, ...options, recipe: { ...RECIPE, ...recipe } });
   }
 }
-
-export const failureOf = (outcome: Promise<unknown>): Promise<StageError> =>
-  outcome.then(
-    (value) => Promise.reject(new Error(`expected a failure, found ${JSON.stringify(value)}`)),
-    (error: unknown) => error as StageError,
-  );

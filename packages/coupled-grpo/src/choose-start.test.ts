@@ -3,10 +3,11 @@ import type { ArtifactRef, StageContext } from "@diffucoder/lineage";
 import { createSampler, type ModelSampler } from "@diffucoder/model";
 import { createSandbox, type Sandbox } from "@diffucoder/sandbox";
 import { scoreAnswers } from "@diffucoder/tasks";
+import { TemporaryStore, withFailingSandbox } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, loadStart, type StartingModel } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CANVAS, SEED, STEPS, Workplace, selectionTasks, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
+import { CANVAS, SEED, STEPS, selectionTasks, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
 import { mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep, type ChosenStart } from "./choose-start.ts";
 import { recipeSchema } from "./config.ts";
@@ -14,7 +15,7 @@ import type { NoStartInWindow } from "./errors.ts";
 import { groupsOf, rewardOf } from "./reward.ts";
 import { encodeTask, rollOut } from "./rollout.ts";
 
-let workplace: Workplace;
+let workplace: TemporaryStore;
 let tokenizer: Tokenizer;
 let sampler: ModelSampler;
 let sandbox: Sandbox;
@@ -22,7 +23,7 @@ let checkpoint: ArtifactRef;
 let start: StartingModel;
 
 beforeAll(async () => {
-  workplace = await Workplace.open();
+  workplace = await TemporaryStore.open();
   tokenizer = await tinyTokenizer();
   const model = tinyModel(tokenizer);
   checkpoint = await trainedCheckpoint(workplace, tokenizer, model);
@@ -45,7 +46,8 @@ interface Choice extends ChosenStart {
 /** A choice on two tasks of the selection split, eight samples each. */
 async function choose(rule: object, changes: { checkpoint?: ArtifactRef; sandbox?: Sandbox; context?: Partial<StageContext> } = {}): Promise<Choice> {
   const log: string[] = [];
-  const context = await workplace.context({ log: (line) => log.push(line), ...changes.context });
+  const notes: (string | undefined)[] = [];
+  const context = await workplace.context({ log: (line) => log.push(line), report: ({ note }) => notes.push(note), ...changes.context });
   const recipe = recipeSchema.parse({
     rounds: 1,
     canvasLength: CANVAS,
@@ -55,7 +57,7 @@ async function choose(rule: object, changes: { checkpoint?: ArtifactRef; sandbox
     start: { rule: "window", tasks: 2, ...rule },
   });
   const options = { start, checkpoint, recipe, seed: SEED, tokenizer, sampler, sandbox, ...changes, context };
-  return { ...(await chooseStart(options)), notes: context.progress.map(({ note }) => note), log };
+  return { ...(await chooseStart(options)), notes, log };
 }
 
 const LEARNING = { lowestPassRate: 0.1, highestPassRate: 0.8, lowestMixedGroups: 0.5 };
@@ -117,11 +119,10 @@ test("without one in the window, every measurement is named", async () => {
 });
 
 test("the rule `final` takes the end of the training without measuring anything", async () => {
-  const context = await workplace.context();
+  const context = await workplace.context({ report: () => expect.unreachable() });
   const recipe = recipeSchema.parse({ rounds: 1 });
   const chosen = await chooseStart({ start, checkpoint, recipe, seed: SEED, tokenizer, sampler, sandbox, context });
   expect(chosen).toEqual({ step: STEPS.right, parameters: start.parameters, measured: [] });
-  expect(context.progress).toEqual([]);
 });
 
 test("a last step that was also kept is measured once", async () => {
@@ -155,7 +156,7 @@ test("a request to stop is heard between two candidates", async () => {
 });
 
 test("completions that the sandbox failed on do not count as failed", async () => {
-  const { measured } = await workplace.withFailingSandbox(2, async () => {
+  const { measured } = await withFailingSandbox(2, async () => {
     const failing = await createSandbox({ workers: 1 });
     return choose({ lowestPassRate: 0.5, highestPassRate: 1, lowestMixedGroups: 0 }, { sandbox: failing }).finally(() => failing.close());
   });
@@ -165,7 +166,7 @@ test("completions that the sandbox failed on do not count as failed", async () =
 });
 
 test("a candidate that the sandbox never judged is no reason to go on", async () => {
-  const error = await workplace.withFailingSandbox(1000, async () => {
+  const error = await withFailingSandbox(Infinity, async () => {
     const failing = await createSandbox({ workers: 1 });
     return rejected(choose(LEARNING, { sandbox: failing })).finally(() => failing.close());
   });

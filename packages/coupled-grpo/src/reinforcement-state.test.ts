@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NamedTensor } from "@diffucoder/formats";
+import { TemporaryStore } from "@diffucoder/test-kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Workplace } from "../test/fixtures.ts";
 import { ROLLOUTS_FILE, readReinforcement, writeReinforcement, type ReinforcementState } from "./reinforcement-state.ts";
 
-let workplace: Workplace;
+let workplace: TemporaryStore;
 beforeAll(async () => {
-  workplace = await Workplace.open();
+  workplace = await TemporaryStore.open();
 });
 afterAll(() => workplace.close());
 

@@ -1,14 +1,15 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { loadCheckpoint, readSafetensors, saveCheckpoint, type MetricsLine } from "@diffucoder/formats";
-import { findCached, openStore, resolveStage, runStage, type ArtifactRef, type StageError, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
+import { findCached, resolveStage, type ArtifactRef, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
 import { createSampler, initialParameters, parameterCount, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes, type ModelConfig } from "@diffucoder/model";
 import { createSandbox } from "@diffucoder/sandbox";
 import { generateTasks, scoreAnswers, type Score } from "@diffucoder/tasks";
+import { TemporaryStore, failureOf, withFailingSandbox, withVariable, type RunOptions } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, learningRateAt, loadStart, sampleOrder } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CANVAS, NUMERICS, SEED, STEPS, Workplace, reinforcementTasks, tinyModel, tinyTokenizer, trainedCheckpoint, withVariable } from "../test/fixtures.ts";
+import { CANVAS, SEED, STEPS, reinforcementTasks, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
 import { leaveOneOutAdvantages } from "./advantages.ts";
 import { recipeSchema } from "./config.ts";
 import { groupsOf } from "./reward.ts";
@@ -30,46 +31,26 @@ const RECIPE = {
 };
 const FINAL = { rule: "final" };
 
-let workplace: Workplace;
+let workplace: TemporaryStore;
 let tokenizer: Tokenizer;
 let model: ModelConfig;
 let checkpoint: ArtifactRef;
 let undisturbed: StageOutcome;
 let undisturbedProgress: StageProgress[];
 
-interface Attempt {
-  readonly recipe?: object;
-  readonly execution?: object;
+interface Attempt extends RunOptions {
   readonly input?: ArtifactRef;
-  readonly onProgress?: (line: StageProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
-const requestOf = ({ recipe = RECIPE, execution = { checkpointEveryRounds: 1 }, input = checkpoint }: Attempt) => ({
-  recipe,
-  execution,
-  inputs: { checkpoint: input },
-  seed: SEED,
-  baseDirectory: workplace.folder,
-});
+const run = (store: Store, { input = checkpoint, ...options }: Attempt = {}): Promise<StageOutcome> =>
+  workplace.runStage(coupledGrpoStage, { checkpoint: input }, { store, seed: SEED, recipe: RECIPE, execution: { checkpointEveryRounds: 1 }, ...options });
 
-const run = (store: Store, attempt: Attempt = {}): Promise<StageOutcome> =>
-  runStage({
-    store,
-    definition: coupledGrpoStage,
-    request: requestOf(attempt),
-    numerics: NUMERICS,
-    signal: attempt.signal ?? new AbortController().signal,
-    now: () => performance.now(),
-    ...(attempt.onProgress === undefined ? {} : { onProgress: attempt.onProgress }),
-  });
-
-const keyOf = async (attempt: Attempt = {}): Promise<string> => (await resolveStage(coupledGrpoStage, requestOf(attempt), "fp32")).key;
-const failureOf = (outcome: Promise<unknown>) => outcome.then(() => expect.unreachable(), (error: unknown) => error as StageError);
+const keyOf = async (recipe: object = RECIPE): Promise<string> =>
+  (await resolveStage(coupledGrpoStage, { recipe, execution: {}, inputs: { checkpoint }, seed: SEED, baseDirectory: workplace.folder }, "fp32")).key;
 
 /** Another store that holds the same starting checkpoint. */
 async function storeWithCheckpoint(): Promise<Store> {
-  const store = await openStore(await workplace.directory());
+  const store = await workplace.anotherStore();
   const directory = await workplace.directory();
   await workplace.store.artifacts.materialize(checkpoint, directory);
   const { meta } = await workplace.store.artifacts.manifest(checkpoint);
@@ -107,7 +88,7 @@ const sandboxProcesses = () => {
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 beforeAll(async () => {
-  workplace = await Workplace.open();
+  workplace = await TemporaryStore.open();
   tokenizer = await tinyTokenizer();
   model = tinyModel(tokenizer);
   checkpoint = await trainedCheckpoint(workplace, tokenizer, model);
@@ -311,15 +292,15 @@ test("where the sandbox is missing the stage fails, and there is no output", asy
 test("a round without a single verdict is a failure that a retry may mend, and teaches nothing", async () => {
   const store = await storeWithCheckpoint();
   const recipe = { ...RECIPE, start: FINAL, rollout: { steps: 30, temperature: 0.05 } }; // cold: every answer is well formed
-  const error = await workplace.withFailingSandbox(1000, () => failureOf(run(store, { recipe, execution: { sandboxWorkers: 1 } })));
+  const error = await withFailingSandbox(Infinity, () => failureOf(run(store, { recipe, execution: { sandboxWorkers: 1 } })));
   expect(error).toMatchObject({ code: "NoRewards", retryable: true, details: { subject: "round 1", completions: 8 } });
-  expect(await store.records.checkpoints(await keyOf({ recipe }))).toEqual([]);
+  expect(await store.records.checkpoints(await keyOf(recipe))).toEqual([]);
 });
 
 test("completions that the sandbox failed on have no reward, are counted, and stay out of every mean", async () => {
   const store = await storeWithCheckpoint();
   const recipe = { ...RECIPE, start: FINAL, rounds: 1 };
-  const outcome = await workplace.withFailingSandbox(2, () => run(store, { recipe, execution: { sandboxWorkers: 1 } }));
+  const outcome = await withFailingSandbox(2, () => run(store, { recipe, execution: { sandboxWorkers: 1 } }));
   const lines = await rolloutsOf(outcome, store);
   const faults = lines.filter(({ reward }) => reward === null);
   const cause = expect.stringMatching(/^the sandbox failed: /) as string;

@@ -1,112 +1,23 @@
-import { existsSync } from "node:fs";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { openStore, type ArtifactRef, type StageContext, type StageProgress, type Store } from "@diffucoder/lineage";
+import type { ArtifactRef } from "@diffucoder/lineage";
 import { initialParameters, noiseCanvas, type ModelConfig } from "@diffucoder/model";
 import { stream } from "@diffucoder/random";
 import { generateTasks, renderCompletion, renderPrompt, type CodeTask } from "@diffucoder/tasks";
-import { trainTokenizer, type Tokenizer } from "@diffucoder/tokenizer";
+import { taskTokenizer, tinyModel as tinyModelOf, type TemporaryStore } from "@diffucoder/test-kit";
+import type { Tokenizer } from "@diffucoder/tokenizer";
 import { drawNoiseLevels, fixedNoiseLevels, trainDiffusion, type BatchSource } from "@diffucoder/training";
 
 /** 14 tokens of prompt, 29 of answer, one of padding. */
 export const CANVAS = 44;
 export const SEED = 1;
-export const NUMERICS = { dtype: "fp32", instructionSet: "test", threads: 2, libtensorflow: "test" } as const;
 
 /** Two tasks to learn on and two to choose the start by; the model of `trainedCheckpoint` knows these and no others. */
 export const reinforcementTasks = generateTasks({ families: ["linear"], split: "reinforcement", count: 2, seed: SEED });
 export const selectionTasks = generateTasks({ families: ["linear"], split: "selection", count: 2, seed: SEED });
 const known = [...reinforcementTasks, ...selectionTasks];
 
-export const tinyTokenizer = (): Promise<Tokenizer> =>
-  trainTokenizer(
-    generateTasks({ families: ["linear"], split: "train", count: 64, seed: SEED }).map((task) => renderPrompt(task) + renderCompletion(task)),
-    { vocabSize: 400 },
-  );
+export const tinyTokenizer = (): Promise<Tokenizer> => taskTokenizer(SEED);
 
-export const tinyModel = (tokenizer: Tokenizer): ModelConfig => ({
-  hiddenSize: 32,
-  intermediateSize: 64,
-  layers: 1,
-  heads: 2,
-  kvHeads: 1,
-  tied: true,
-  ropeTheta: 10_000,
-  normEpsilon: 1e-6,
-  initializerRange: 0.15,
-  vocabSize: tokenizer.vocabSize,
-  maxPositions: CANVAS,
-  maskId: tokenizer.id("<|mask|>"),
-  padId: tokenizer.id("<|dlm_pad|>"),
-});
-
-/** A folder with a store, removed by `close`. */
-export class Workplace {
-  readonly folder: string;
-  readonly store: Store;
-
-  private constructor(folder: string, store: Store) {
-    this.folder = folder;
-    this.store = store;
-  }
-
-  static async open(): Promise<Workplace> {
-    const folder = await mkdtemp(join(tmpdir(), "coupled-grpo-"));
-    await chmod(folder, 0o755); // the sandbox's user must get at the `bwrap` of `withFailingSandbox`
-    return new Workplace(folder, await openStore(join(folder, "store")));
-  }
-
-  directory(): Promise<string> {
-    return mkdtemp(join(this.folder, "directory-"));
-  }
-
-  async context(changes: Partial<StageContext> = {}): Promise<StageContext & { readonly progress: StageProgress[] }> {
-    const progress: StageProgress[] = [];
-    return {
-      artifacts: this.store.artifacts,
-      scratchDir: await this.directory(),
-      signal: new AbortController().signal,
-      now: () => performance.now(),
-      log: () => {},
-      numerics: NUMERICS,
-      report: (line) => progress.push(line),
-      resumeFrom: undefined,
-      saveCheckpoint: (_step, directory, meta) => this.store.artifacts.publish("checkpoint", directory, meta),
-      progress,
-      ...changes,
-    };
-  }
-
-  /** Runs `work` where the sandbox starts, but dies at its first job, and does so for the first `deaths` jobs. */
-  async withFailingSandbox<T>(deaths: number, work: () => Promise<T>): Promise<T> {
-    const directory = await this.directory();
-    await chmod(directory, 0o755);
-    const counter = join(directory, "starts");
-    await writeFile(counter, "0\n");
-    await chmod(counter, 0o666);
-    const bubblewrap = process.env.PATH!.split(delimiter).map((folder) => join(folder, "bwrap")).find(existsSync)!;
-    const script = ["#!/bin/sh", `read n < ${counter}`, `echo $((n + 1)) > ${counter}`, `if [ $n -lt ${deaths} ]; then echo '{"ready":""}'; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
-    await writeFile(join(directory, "bwrap"), script.join("\n"), { mode: 0o755 });
-    return withVariable("PATH", directory, work);
-  }
-
-  close(): Promise<void> {
-    return rm(this.folder, { recursive: true });
-  }
-}
-
-/** Runs `work` with another value of an environment variable. */
-export async function withVariable<T>(name: "PATH" | "TMPDIR", value: string, work: () => Promise<T>): Promise<T> {
-  const own = process.env[name];
-  process.env[name] = value;
-  try {
-    return await work();
-  } finally {
-    if (own === undefined) delete process.env[name];
-    else process.env[name] = own;
-  }
-}
+export const tinyModel = (tokenizer: Tokenizer): ModelConfig => tinyModelOf(tokenizer, { hiddenSize: 32, intermediateSize: 64, initializerRange: 0.15, maxPositions: CANVAS });
 
 /** Steps after which the model of `trainedCheckpoint` knows nothing, answers half right, and answers right. */
 export const STEPS = { untrained: 2, half: 300, right: 360 } as const;
@@ -115,7 +26,7 @@ export const STEPS = { untrained: 2, half: 300, right: 360 } as const;
  * A checkpoint as instruction tuning leaves it, with kept steps: it has learned a right and a wrong answer to each of
  * the known tasks, and last the right ones alone.
  */
-export async function trainedCheckpoint(workplace: Workplace, tokenizer: Tokenizer, model: ModelConfig): Promise<ArtifactRef> {
+export async function trainedCheckpoint(workplace: TemporaryStore, tokenizer: Tokenizer, model: ModelConfig): Promise<ArtifactRef> {
   const right = known.map((task) => layOut(task, tokenizer, model));
   const wrong = known.map((task) => layOut({ ...task, solution: wrongSolution(task) }, tokenizer, model));
   const both = [...right, ...wrong, ...right, ...wrong];

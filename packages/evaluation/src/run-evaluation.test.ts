@@ -6,8 +6,9 @@ import { resolveDtype } from "@diffucoder/engine";
 import { resolveStage, sha256, type ArtifactRef, type StageContext, type StageProgress } from "@diffucoder/lineage";
 import { createSampler, globalArness, initialParameters, localArness } from "@diffucoder/model";
 import { bootstrapInterval, renderCompletion, renderPrompt } from "@diffucoder/tasks";
+import { NUMERICS, withFailingSandbox } from "@diffucoder/test-kit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CANVAS, HUMANEVAL, HUMANEVAL_CANVAS, NUMERICS, SEED, TASKS, Workplace, completionPrompt, encode, memorized, memorizedCompletion, model, tasks, tokenizer } from "../test/fixtures.ts";
+import { CANVAS, HUMANEVAL, HUMANEVAL_CANVAS, SEED, TASKS, Workplace, completionPrompt, encode, memorized, memorizedCompletion, model, tasks, tokenizer } from "../test/fixtures.ts";
 import { analyzeEvaluations } from "./analysis/analyze.ts";
 import { decodeAnswers } from "./answer.ts";
 import { loadEvaluated } from "./checkpoint-history.ts";
@@ -223,8 +224,8 @@ describe("a stage", () => {
     const lines = async (now: () => number) => {
       const own = await Workplace.open();
       const progress: StageProgress[] = [];
-      const context = { artifacts: workplace.store.artifacts, scratchDir: own.folder, signal: new AbortController().signal, now, numerics: NUMERICS, report: (line: StageProgress) => progress.push(line) };
-      await evaluationStage.run({ recipe: recipeSchema.parse(recipe), execution: { sandboxWorkers: 1, checkpointEverySeconds: 1e9 }, inputs: { candidate: right, baseline: half }, seed: SEED, baseDirectory: own.folder }, context as unknown as StageContext);
+      const context = await own.context({ artifacts: workplace.store.artifacts, now, report: (line) => progress.push(line) });
+      await evaluationStage.run({ recipe: recipeSchema.parse(recipe), execution: { sandboxWorkers: 1, checkpointEverySeconds: 1e9 }, inputs: { candidate: right, baseline: half }, seed: SEED, baseDirectory: own.folder }, context);
       await own.close();
       return progress;
     };
@@ -278,9 +279,9 @@ describe("a stage", () => {
 
   it("asks again when the sandbox fails, and gives up without a report when it fails again", async () => {
     const recipe = { ...RECIPE, samples: { perTask: 1 }, passAt: [1], arnessK: [1] };
-    const once = await workplace.withFailingSandbox("first", () => workplace.evaluate({ candidate: right }, recipe));
+    const once = await withFailingSandbox(1, () => workplace.evaluate({ candidate: right }, recipe));
     expect((await reportOf(once.outputs)).checkpoints[0]).toMatchObject({ benchmarks: [{ scores: [{ passAtK: [{ mean: 1 }] }, { passAtK: [{ mean: 1 }] }], verdicts: { passed: 4 } }] });
-    const always = workplace.withFailingSandbox("every", () => workplace.evaluate({ candidate: right }, { ...recipe, arnessK: [2] }));
+    const always = withFailingSandbox(Infinity, () => workplace.evaluate({ candidate: right }, { ...recipe, arnessK: [2] }));
     await expect(always).rejects.toMatchObject({ code: "UnscoredAnswers", retryable: true, details: { count: 2, total: 2 } });
   });
 
@@ -293,10 +294,9 @@ describe("a stage", () => {
         const inputs = { candidate: await other.copy(workplace, right), baseline: await other.copy(workplace, half) };
         const abort = new AbortController();
         const execution = { checkpointEverySeconds };
-        const request = { recipe, execution, inputs, seed: SEED, baseDirectory: other.folder };
-        const stopped = other.evaluate(inputs, recipe, { request, signal: abort.signal, onProgress: ({ note }) => void (note?.endsWith("sample 2 of 3: 1 of 2") && abort.abort()) });
+        const stopped = other.evaluate(inputs, recipe, { execution, signal: abort.signal, onProgress: ({ note }) => void (note?.endsWith("sample 2 of 3: 1 of 2") && abort.abort()) });
         await expect(stopped).rejects.toMatchObject({ code: "StageCancelled" });
-        const again = await other.evaluate(inputs, recipe, { request });
+        const again = await other.evaluate(inputs, recipe, { execution });
         expect(again.outputs).toEqual(whole.outputs);
         // Of 16 batches six were finished: greedy, first and second sample of the baseline, two each.
         const notes = [...new Set(again.progress.map(({ note }) => note))];
@@ -416,9 +416,9 @@ describe("a benchmark", () => {
   it("is judged again when the sandbox fails, as for other tasks", async () => {
     // An untrained model's answers have no program to run, so that the benchmark's are the only jobs.
     const untrained = await workplace.publish(initialParameters(model, 3));
-    const once = await workplace.withFailingSandbox("first", () => workplace.evaluate({ candidate: untrained }, recipe));
+    const once = await withFailingSandbox(1, () => workplace.evaluate({ candidate: untrained }, recipe));
     expect((await reportOf(once.outputs)).benchmarks[1]!.tasks).toBe(3);
-    await expect(workplace.withFailingSandbox("every", () => workplace.evaluate({ candidate: untrained }, { ...recipe, arnessK: [1] }))).rejects.toMatchObject({
+    await expect(withFailingSandbox(Infinity, () => workplace.evaluate({ candidate: untrained }, { ...recipe, arnessK: [1] }))).rejects.toMatchObject({
       code: "UnscoredAnswers",
       details: { count: 2, total: 2 },
     });

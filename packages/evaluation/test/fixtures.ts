@@ -1,19 +1,16 @@
 // Axes: B canvases, T tokens per canvas.
-import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { createProgram } from "@diffucoder/engine";
-import { saveCheckpoint, type MetricsLine, type NamedTensor } from "@diffucoder/formats";
-import { openStore, runStage, type ArtifactRef, type JsonObject, type RunStageOptions, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
-import { architectureSchema, decays, diffusionFeeds, diffusionLossGraph, initialParameters, noiseCanvas, parameterShapes, toHuggingFace, type ModelConfig } from "@diffucoder/model";
+import type { MetricsLine, NamedTensor } from "@diffucoder/formats";
+import type { ArtifactRef, JsonObject, StageOutcome, StageProgress } from "@diffucoder/lineage";
+import { decays, diffusionFeeds, diffusionLossGraph, initialParameters, noiseCanvas, parameterShapes, type ModelConfig } from "@diffucoder/model";
 import { stream } from "@diffucoder/random";
 import { generateTasks, renderBenchmarkPrompt, renderCompletion, renderPrompt, type CodeTask } from "@diffucoder/tasks";
+import { TemporaryStore, tinyModel, type RunOptions } from "@diffucoder/test-kit";
 import { trainTokenizer, type Tokenizer } from "@diffucoder/tokenizer";
 import { evaluationStage } from "../src/run-evaluation.ts";
 
 export const SEED = 1;
-export const NUMERICS = { dtype: "fp32", instructionSet: "test", threads: 2, libtensorflow: "test" } as const;
 
 /** Held-out tasks that the fixtures score on: what the stage draws for these options and `SEED`. */
 export const TASKS = { families: ["linear"], count: 2 } as const;
@@ -38,13 +35,7 @@ export function encode(text: string): Uint32Array {
   return tokenizer.encode(text, { specials: true });
 }
 
-export const model: ModelConfig = {
-  ...architectureSchema.parse({ hiddenSize: 32, intermediateSize: 64, layers: 1, heads: 2, kvHeads: 1, initializerRange: 0.15 }),
-  vocabSize: tokenizer.vocabSize,
-  maxPositions: CANVAS,
-  maskId: tokenizer.id("<|mask|>"),
-  padId: tokenizer.id("<|dlm_pad|>"),
-};
+export const model: ModelConfig = tinyModel(tokenizer, { hiddenSize: 32, intermediateSize: 64, initializerRange: 0.15, maxPositions: CANVAS });
 
 /** A model that has learned its solutions by heart. */
 export const memorized = (solutionOf: (task: CodeTask) => string = ({ solution }) => solution): Promise<Map<string, NamedTensor>> =>
@@ -83,75 +74,26 @@ async function learn(samples: readonly { prompt: string; answer: string }[], can
   return parameters;
 }
 
-/** A folder with a store, removed by `close`. */
-export class Workplace {
-  readonly folder: string;
-  readonly store: Store;
-
-  private constructor(folder: string, store: Store) {
-    this.folder = folder;
-    this.store = store;
-  }
-
-  static async open(): Promise<Workplace> {
-    const folder = await mkdtemp(join(tmpdir(), "evaluation-"));
-    await chmod(folder, 0o755); // the sandbox's user must get at the `bwrap` of `withFailingSandbox`
-    return new Workplace(folder, await openStore(join(folder, "store")));
-  }
-
-  async publish(parameters: ReadonlyMap<string, NamedTensor>, meta: JsonObject = {}, metrics: readonly MetricsLine[] = []): Promise<ArtifactRef> {
-    const directory = await mkdtemp(join(this.folder, "checkpoint-"));
-    await saveCheckpoint(directory, { config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics });
-    return this.store.artifacts.publish("checkpoint", directory, meta);
+export class Workplace extends TemporaryStore {
+  publish(parameters: ReadonlyMap<string, NamedTensor>, meta: JsonObject = {}, metrics: readonly MetricsLine[] = []): Promise<ArtifactRef> {
+    return this.publishModel({ model, tokenizer, parameters, meta, metrics });
   }
 
   /** An artifact of another workplace. */
   async copy(other: Workplace, ref: ArtifactRef): Promise<ArtifactRef> {
-    const directory = await mkdtemp(join(this.folder, "copy-"));
-    const { files, meta } = await other.store.artifacts.manifest(ref);
-    for (const { path } of files) await copyFile(await other.store.artifacts.file(ref, path), join(directory, path));
-    return this.store.artifacts.publish(ref.kind, directory, meta);
+    const directory = await this.directory();
+    await other.store.artifacts.materialize(ref, directory);
+    return this.store.artifacts.publish(ref.kind, directory, (await other.store.artifacts.manifest(ref)).meta);
   }
 
-  async evaluate(inputs: Record<string, ArtifactRef>, recipe: Record<string, unknown>, changes: Partial<RunStageOptions> = {}): Promise<StageOutcome & { readonly progress: StageProgress[] }> {
+  async evaluate(inputs: Record<string, ArtifactRef>, recipe: object, options: RunOptions = {}): Promise<StageOutcome & { readonly progress: StageProgress[] }> {
     const progress: StageProgress[] = [];
-    const outcome = await runStage({
-      store: this.store,
-      definition: evaluationStage,
-      request: { recipe, execution: {}, inputs, seed: SEED, baseDirectory: this.folder },
-      numerics: NUMERICS,
-      signal: new AbortController().signal,
-      now: () => performance.now(),
-      onProgress: (line) => progress.push(line),
-      ...changes,
-    });
+    const outcome = await this.runStage(evaluationStage, inputs, { seed: SEED, recipe, onProgress: (line) => progress.push(line), ...options });
     return { ...outcome, progress };
   }
 
   /** Text of a file of a report. */
   async read(report: ArtifactRef, file: string): Promise<string> {
     return readFile(await this.store.artifacts.file(report, file), "utf8");
-  }
-
-  /** Runs `work` where the sandbox starts, but dies at its first job, or at every one. */
-  async withFailingSandbox<T>(deaths: "first" | "every", work: () => Promise<T>): Promise<T> {
-    const directory = await mkdtemp(join(this.folder, "bin-"));
-    const marker = join(directory, "died");
-    await chmod(directory, 0o777);
-    const own = process.env.PATH!;
-    const bubblewrap = own.split(delimiter).map((folder) => join(folder, "bwrap")).find(existsSync)!;
-    const mayDie = deaths === "every" ? "true" : `mkdir ${marker} 2> /dev/null`; // only one process makes the folder
-    const script = ["#!/bin/sh", `if ${mayDie}; then echo '{"ready":""}'; exit; fi`, `exec ${bubblewrap} "$@"`, ""];
-    await writeFile(join(directory, "bwrap"), script.join("\n"), { mode: 0o755 });
-    process.env.PATH = `${directory}${delimiter}${own}`;
-    try {
-      return await work();
-    } finally {
-      process.env.PATH = own;
-    }
-  }
-
-  close(): Promise<void> {
-    return rm(this.folder, { recursive: true });
   }
 }

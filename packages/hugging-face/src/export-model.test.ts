@@ -14,7 +14,7 @@ afterAll(() => workplace.close());
 
 test("a folder has the weights, the layout's config and the tokenizer in both forms, and names its files", async () => {
   const folder = join(await workplace.directory(), "new");
-  const names = await exportModel(await workplace.checkpoint(), folder, { layout: "qwen2", dtype: "F32" });
+  const names = await exportModel(await workplace.inFolder(), folder, { layout: "qwen2", dtype: "F32" });
   expect(names.sort()).toEqual(["added_tokens.json", "config.json", "merges.txt", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.json"]);
   expect(await readdir(folder)).toEqual(names);
   expect(JSON.parse(await readFile(join(folder, "config.json"), "utf8"))).toEqual(toHuggingFace({ ...model }, { layout: "qwen2" }));
@@ -24,12 +24,12 @@ test("a folder has the weights, the layout's config and the tokenizer in both fo
 
 test("weights are narrowed and split as asked for", async () => {
   const folder = await workplace.directory();
-  const names = await exportModel(await workplace.checkpoint(), folder, { layout: "dream", dtype: "BF16", shardBytes: 10_000 });
+  const names = await exportModel(await workplace.inFolder(), folder, { layout: "dream", dtype: "BF16", shardBytes: 10_000 });
   expect(names.filter((name) => name.startsWith("model"))).toEqual(["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors", "model.safetensors.index.json"]);
   expect(JSON.parse(await readFile(join(folder, "config.json"), "utf8"))).toEqual(toHuggingFace(model, { dtype: "BF16" }));
 });
 
 test("a checkpoint that is not whole is refused", async () => {
-  await expect(exportModel(await workplace.checkpoint({ tokenizerJson: "{}" }), await workplace.directory(), { layout: "dream", dtype: "F32" })).rejects.toMatchObject({ code: "TokenizerCorrupt" });
-  await expect(exportModel(await workplace.checkpoint({ config: {} }), await workplace.directory(), { layout: "dream", dtype: "F32" })).rejects.toMatchObject({ code: "WrongConfig" });
+  await expect(exportModel(await workplace.inFolder({ tokenizerJson: "{}" }), await workplace.directory(), { layout: "dream", dtype: "F32" })).rejects.toMatchObject({ code: "TokenizerCorrupt" });
+  await expect(exportModel(await workplace.inFolder({ config: {} }), await workplace.directory(), { layout: "dream", dtype: "F32" })).rejects.toMatchObject({ code: "WrongConfig" });
 });

@@ -15,14 +15,14 @@ afterAll(() => workplace.close());
 test("a model comes into the store as a checkpoint that stages start from", async () => {
   const steps: number[] = [];
   const outcome = await workplace.run(await workplace.published({ shardBytes: 20_000 }), { onProgress: ({ step }) => steps.push(step) });
-  expect(await workplace.load(outcome)).toEqual({ config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [], optimizer: undefined });
+  expect(await workplace.checkpoint(outcome.outputs.checkpoint!)).toEqual({ config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [], optimizer: undefined });
   expect(outcome.summary).toEqual({ parameters: parameterCount(model), vocabSize: 288, tokens: 283, dtype: "F32" });
   expect(steps).toEqual([...parameters.keys()].map((_, i) => i));
 });
 
 test("half-precision weights stay as they are", async () => {
   const outcome = await workplace.run(await workplace.published({ dtype: "BF16" }));
-  expect((await workplace.load(outcome)).config.torch_dtype).toBe("bfloat16");
+  expect((await workplace.checkpoint(outcome.outputs.checkpoint!)).config.torch_dtype).toBe("bfloat16");
   const { files } = await workplace.store.artifacts.manifest(outcome.outputs.checkpoint!);
   const { bytes } = files.find(({ path }) => path === "model.safetensors")!;
   expect(bytes).toBeGreaterThan(2 * parameterCount(model));

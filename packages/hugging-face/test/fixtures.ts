@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadCheckpoint, saveCheckpoint, type Checkpoint, type Dtype } from "@diffucoder/formats";
-import { openStore, runStage, type StageOutcome, type StageProgress, type Store } from "@diffucoder/lineage";
-import { initialParameters, toHuggingFace, type HuggingFaceLayout, type ModelConfig } from "@diffucoder/model";
+import { saveCheckpoint, type Checkpoint, type Dtype } from "@diffucoder/formats";
+import type { StageOutcome } from "@diffucoder/lineage";
+import { initialParameters, toHuggingFace, type HuggingFaceLayout } from "@diffucoder/model";
+import { TemporaryStore, tinyModel, type RunOptions } from "@diffucoder/test-kit";
 import { trainTokenizer } from "@diffucoder/tokenizer";
 import { exportModel, huggingFaceStage } from "../src/index.ts";
 
@@ -15,46 +15,13 @@ export const plainTokenizer = await trainTokenizer(TEXTS, { vocabSize: 280, spec
 export const tokenizer = plainTokenizer.withSpecialTokens();
 
 /** With five spare rows, as published models have. */
-export const model: ModelConfig = {
-  hiddenSize: 16,
-  intermediateSize: 24,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 4,
-  tied: false,
-  ropeTheta: 10_000,
-  normEpsilon: 1e-6,
-  initializerRange: 0.1,
-  vocabSize: tokenizer.vocabSize + 5,
-  maxPositions: 16,
-  maskId: tokenizer.id("<|mask|>"),
-  padId: tokenizer.id("<|dlm_pad|>"),
-};
+export const model = tinyModel(tokenizer, { intermediateSize: 24, layers: 2, heads: 4, kvHeads: 2, headDim: 4, tied: false, vocabSize: tokenizer.vocabSize + 5 });
 
 export const parameters = initialParameters(model, 1);
 
-/** A folder of its own for models and a store, removed by `close`. */
-export class Workplace {
-  readonly #folder: string;
-  readonly store: Store;
-
-  private constructor(folder: string, store: Store) {
-    this.#folder = folder;
-    this.store = store;
-  }
-
-  static async open(): Promise<Workplace> {
-    const folder = await mkdtemp(join(tmpdir(), "hugging-face-"));
-    return new Workplace(folder, await openStore(join(folder, "store")));
-  }
-
-  directory(): Promise<string> {
-    return mkdtemp(join(this.#folder, "model-"));
-  }
-
+export class Workplace extends TemporaryStore {
   /** A checkpoint of ours, in a folder. */
-  async checkpoint(changes: Partial<Checkpoint> = {}): Promise<(path: string) => Promise<string>> {
+  async inFolder(changes: Partial<Checkpoint> = {}): Promise<(path: string) => Promise<string>> {
     const folder = await this.directory();
     await saveCheckpoint(folder, { config: toHuggingFace(model), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [], ...changes });
     return async (path) => join(folder, path);
@@ -63,30 +30,13 @@ export class Workplace {
   /** A model's folder as others publish it. */
   async published(options: { layout?: HuggingFaceLayout; dtype?: Dtype; shardBytes?: number } = {}): Promise<string> {
     const folder = await this.directory();
-    await exportModel(await this.checkpoint(), folder, { layout: "dream", dtype: "F32", ...options });
+    await exportModel(await this.inFolder(), folder, { layout: "dream", dtype: "F32", ...options });
     return folder;
   }
 
   /** @param folder of a model; relative ones start at this workplace */
-  run(folder: string, options: { signal?: AbortSignal; onProgress?: (line: StageProgress) => void } = {}): Promise<StageOutcome> {
-    const { signal = new AbortController().signal, onProgress = () => {} } = options;
-    return runStage({
-      store: this.store,
-      definition: huggingFaceStage,
-      request: { recipe: { folder }, execution: {}, inputs: {}, seed: 1, baseDirectory: this.#folder },
-      numerics: { dtype: "fp32", instructionSet: "test", threads: 1, libtensorflow: "test" },
-      signal,
-      now: () => performance.now(),
-      onProgress,
-    });
-  }
-
-  load(outcome: StageOutcome): Promise<Checkpoint> {
-    return loadCheckpoint((path) => this.store.artifacts.file(outcome.outputs.checkpoint!, path));
-  }
-
-  close(): Promise<void> {
-    return rm(this.#folder, { recursive: true });
+  run(folder: string, options: RunOptions = {}): Promise<StageOutcome> {
+    return this.runStage(huggingFaceStage, {}, { ...options, recipe: { folder } });
   }
 }
 

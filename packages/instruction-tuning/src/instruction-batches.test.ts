@@ -1,11 +1,12 @@
 // Axes: B canvases, T tokens per canvas.
 import { sha256 } from "@diffucoder/lineage";
 import { generateTasks, renderCompletion, renderPrompt, type CodeTask } from "@diffucoder/tasks";
+import { tinyModel } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { fixedNoiseLevels, sampleOrder, type BatchSource } from "@diffucoder/training";
 import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
-import { CANVAS, RECIPE, SEED, modelOf, tinyTokenizer } from "../test/fixtures.ts";
+import { CANVAS, RECIPE, SEED, tinyTokenizer } from "../test/fixtures.ts";
 import { recipeSchema, type Recipe } from "./config.ts";
 import { conditionShare, instructionBatches, layOutTask, type InstructionSample } from "./instruction-batches.ts";
 
@@ -18,7 +19,7 @@ let validation: InstructionSample[];
 
 beforeAll(async () => {
   tokenizer = await tinyTokenizer();
-  ({ padId, maskId } = modelOf(tokenizer));
+  ({ padId, maskId } = tinyModel(tokenizer));
   const samples = (split: "train" | "selection", count: number) =>
     // Two families: prompts and answers of different lengths.
     generateTasks({ families: ["linear", "branch"], split, count, seed: SEED }).map((task) => layOutTask(task, tokenizer, padId, 80));
@@ -27,7 +28,7 @@ beforeAll(async () => {
 
 function batches(changes: Partial<Recipe> = {}, seed = SEED): BatchSource {
   const recipe = recipeSchema.parse({ ...RECIPE, canvasLength: 80, ...changes });
-  return instructionBatches({ seed, recipe, model: modelOf(tokenizer), train, validation });
+  return instructionBatches({ seed, recipe, model: tinyModel(tokenizer), train, validation });
 }
 
 const taskOf = (instruction: string): CodeTask => ({ id: "linear/1", family: "linear", instruction, entryPoint: "f", solution: "def f(x):\n    return x\n", checks: [] });

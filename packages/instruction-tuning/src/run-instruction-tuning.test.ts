@@ -4,10 +4,11 @@ import { readSafetensors } from "@diffucoder/formats";
 import { findCached, resolveStage, type ArtifactRef, type StageOutcome } from "@diffucoder/lineage";
 import { diffusionFeeds, diffusionLossGraph, initialParameters, parameterCount, parameterShapes, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes } from "@diffucoder/model";
 import { generateTasks, type TaskSplit } from "@diffucoder/tasks";
+import { failureOf, tinyModel } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, ledgerEntry, parseLedger } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CANVAS, RECIPE, SEED, Workplace, failureOf, modelOf, tinyTokenizer } from "../test/fixtures.ts";
+import { CANVAS, RECIPE, SEED, Workplace, tinyTokenizer } from "../test/fixtures.ts";
 import { recipeSchema } from "./config.ts";
 import { instructionBatches, layOutTask } from "./instruction-batches.ts";
 import { instructionTuningStage } from "./run-instruction-tuning.ts";
@@ -28,7 +29,7 @@ afterAll(() => workplace.close());
 
 /** The stage's batches, made here from the tasks that it is said to use. */
 function expectedBatches() {
-  const model = modelOf(tokenizer);
+  const model = tinyModel(tokenizer);
   const samples = (split: TaskSplit, count: number) =>
     generateTasks({ families: ["linear"], split, count, seed: SEED }).map((task) => layOutTask(task, tokenizer, model.padId, CANVAS));
   return instructionBatches({ seed: SEED, recipe: recipeSchema.parse(RECIPE), model, train: samples("train", 16), validation: samples("selection", 64) });
@@ -51,7 +52,7 @@ test("training is on tasks of the train split, as its ledger proves", async () =
 });
 
 test("validation is on tasks of the selection split, prompts visible", async () => {
-  const model = modelOf(tokenizer);
+  const model = tinyModel(tokenizer);
   const rowCapacity = 4 * CANVAS;
   const graphs = { loss: diffusionLossGraph(model, { batchSize: 4, canvasLength: CANVAS, rowCapacity, annealed: false }) };
   const program = await createProgram({ variables: parameterShapes(model), dtype: "fp32", graphs });
@@ -67,7 +68,7 @@ test("the result keeps the weights of the steps asked for, for reinforcement to 
   const { meta, files } = await artifacts.manifest(first.outputs.checkpoint!);
   const { loaderWaitShare, ...told } = first.summary;
   expect(loaderWaitShare).toEqual(expect.any(Number));
-  expect(meta).toMatchObject({ stage: "instruction-tuning", step: 6, candidates: [2, 4], history: [told], parameterCount: parameterCount(modelOf(tokenizer)) });
+  expect(meta).toMatchObject({ stage: "instruction-tuning", step: 6, candidates: [2, 4], history: [told], parameterCount: parameterCount(tinyModel(tokenizer)) });
   expect(files.map(({ path }) => path).filter((path) => path.startsWith("candidates/"))).toEqual([candidatePath(2), candidatePath(4)]);
   const weights = await Promise.all([2, 4].map(async (step) => readSafetensors(await artifacts.file(first.outputs.checkpoint!, candidatePath(step)))));
   expect(weights[0]).not.toEqual(weights[1]);
@@ -119,7 +120,7 @@ test("an unknown task family is refused by name", async () => {
 });
 
 test("a plan counts the checkpoint's model and hands its facts on", () => {
-  const model = modelOf(tokenizer);
+  const model = tinyModel(tokenizer);
   const facts = { model: toHuggingFace(model) as never };
   const tokens = 6 * 4 * CANVAS;
   expect(instructionTuningStage.plan!(recipeSchema.parse(RECIPE), { checkpoint: { facts } })).toEqual({

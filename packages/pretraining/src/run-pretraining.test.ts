@@ -1,8 +1,9 @@
 import { findCached, resolveStage, type ArtifactRef, type StageOutcome } from "@diffucoder/lineage";
 import { initialParameters, parameterCount, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes, type ModelConfig } from "@diffucoder/model";
+import { failureOf, openFilesOf, tokenizerOf } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ARCHITECTURE, RECIPE, SEED, Workplace, failureOf, tokenizerOf } from "../test/fixtures.ts";
+import { ARCHITECTURE, RECIPE, SEED, Workplace } from "../test/fixtures.ts";
 import { recipeSchema } from "./config.ts";
 import { pretrainingStage } from "./run-pretraining.ts";
 
@@ -40,11 +41,11 @@ test("a new model learns: its validation loss falls from that of guessing", asyn
 
 test("a new model has the recipe's architecture, the shards' vocabulary and weights drawn by the seed", async () => {
   const fresh = await workplace.run({ shards }, { recipe: STILL });
-  const { config, parameters, tokenizerJson } = await workplace.checkpoint(fresh);
+  const { config, parameters, tokenizerJson } = await workplace.checkpoint(fresh.outputs.checkpoint!);
   expect(config).toEqual(toHuggingFace(model));
   expect(parameters).toEqual(initialParameters(model, SEED));
   expect(tokenizerJson).toBe(tokenizer.toJson());
-  const other = await workplace.checkpoint(await workplace.run({ shards }, { recipe: STILL, seed: 4 }));
+  const other = await workplace.checkpoint((await workplace.run({ shards }, { recipe: STILL, seed: 4 })).outputs.checkpoint!);
   expect(other.parameters).not.toEqual(parameters);
   const { meta } = await workplace.store.artifacts.manifest(fresh.outputs.checkpoint!);
   expect(meta).toMatchObject({ stage: "pretraining", step: 1, parameterCount: parameterCount(model), history: [told(fresh)] });
@@ -53,7 +54,7 @@ test("a new model has the recipe's architecture, the shards' vocabulary and weig
 test("from a checkpoint, training goes on with its weights, history and metrics", async () => {
   const checkpoint = first.outputs.checkpoint!;
   const next = await workplace.run({ shards, checkpoint }, { recipe: { ...STILL, architecture: undefined } });
-  const [before, after] = [await workplace.checkpoint(first), await workplace.checkpoint(next)];
+  const [before, after] = [await workplace.checkpoint(checkpoint), await workplace.checkpoint(next.outputs.checkpoint!)];
   expect(after.parameters).toEqual(before.parameters);
   expect(after.config).toEqual(before.config);
   expect(after.metrics.slice(0, -1)).toEqual(before.metrics);
@@ -68,7 +69,7 @@ test("an autoregressive model learns to predict what comes next, and is a start 
   expect(validationLossAtStart! / uniformLoss!).toBeCloseTo(1, 0);
   expect(validationLossAtEnd).toBeLessThan(0.5 * validationLossAtStart!);
   // Every token but the first counts alike, so both normalisers and the plain mean are one number.
-  for (const { loss, lossPerMasked, crossEntropy } of (await workplace.checkpoint(next)).metrics) expect([lossPerMasked, crossEntropy]).toEqual([loss, loss]);
+  for (const { loss, lossPerMasked, crossEntropy } of (await workplace.checkpoint(next.outputs.checkpoint!)).metrics) expect([lossPerMasked, crossEntropy]).toEqual([loss, loss]);
   const adaptation = { steps: 20, annealingSteps: 10, noise: { levels: "stratified" } };
   const adapted = await workplace.run({ shards, checkpoint: next.outputs.checkpoint! }, { recipe: { ...adaptation, architecture: undefined } });
   const fresh = await workplace.run({ shards }, { recipe: adaptation });
@@ -126,7 +127,7 @@ test("shards of another tokenizer than the checkpoint's are refused, and nothing
 });
 
 test("no shard stays open behind the stage, however it ended", () => {
-  expect(workplace.openFiles()).toEqual([]); // of all runs above
+  expect(openFilesOf(workplace.store)).toEqual([]); // of all runs above
 });
 
 test("a plan counts the new model, from the architecture and the planned vocabulary", () => {

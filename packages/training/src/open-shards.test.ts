@@ -1,8 +1,8 @@
-import { readdirSync, readlinkSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeShards } from "@diffucoder/formats";
 import { sha256, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import { openFilesOf } from "@diffucoder/test-kit";
 import { Tokenizer } from "@diffucoder/tokenizer";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Workplace, documentsOf } from "../test/fixtures.ts";
@@ -23,18 +23,6 @@ async function published(change: (directory: string) => Promise<unknown> = async
   await change(directory);
   const store = await workplace.store();
   return { store, ref: await store.artifacts.publish("shards", directory, {}) };
-}
-
-/** Files of a store that this process holds open. */
-function openFilesOf(store: Store): string[] {
-  const targets = readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)];
-    } catch {
-      return []; // the descriptor of this very listing
-    }
-  });
-  return targets.filter((path) => path.startsWith(store.root));
 }
 
 test("both splits and the tokenizer are opened, and closed together", async () => {

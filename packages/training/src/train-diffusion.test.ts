@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { createProgram } from "@diffucoder/engine";
 import { loadCheckpoint, readSafetensors, type NamedTensor } from "@diffucoder/formats";
-import type { StageError } from "@diffucoder/lineage";
 import { cartWeights, diffusionFeeds, diffusionLossGraph, initialParameters, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
+import { failureOf } from "@diffucoder/test-kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SEED, VOCABULARY, Workplace, digestsBelow, model, recipe } from "../test/fixtures.ts";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
@@ -32,7 +32,6 @@ async function train(changes: Partial<DiffusionTraining> = {}, options: Paramete
   return { context, directory, meta, checkpoint, summary: summary as TrainingSummary, loaderWaitShare };
 }
 
-const failureOf = (outcome: Promise<unknown>) => outcome.then(() => expect.unreachable(), (error: unknown) => error as StageError);
 const ledgerOf = async (directory: string) => parseLedger(await readFile(join(directory, "ledger.jsonl"), "utf8"));
 
 /** The loss of a batch under the initial weights, from a graph with room for every row. */

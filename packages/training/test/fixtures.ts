@@ -2,29 +2,16 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { docIdOf, openShards, writeShards, type ShardSet } from "@diffucoder/formats";
-import { hashFile, openStore, type ArtifactRef, type StageContext, type StageProgress, type Store } from "@diffucoder/lineage";
-import { initialParameters, type ModelConfig } from "@diffucoder/model";
+import { hashFile, openStore, type ArtifactRef, type StageProgress, type Store } from "@diffucoder/lineage";
+import { initialParameters } from "@diffucoder/model";
+import { NUMERICS, stageContext, tinyModel } from "@diffucoder/test-kit";
 import { z } from "zod";
 import { packedRecipe, shardBatches, type DiffusionTraining, type PackedRecipe } from "../src/index.ts";
 
 export const VOCABULARY = 24;
 export const SEED = 7;
 
-export const model: ModelConfig = {
-  hiddenSize: 16,
-  intermediateSize: 32,
-  layers: 1,
-  heads: 2,
-  kvHeads: 1,
-  tied: true,
-  ropeTheta: 10_000,
-  normEpsilon: 1e-6,
-  initializerRange: 0.02,
-  vocabSize: VOCABULARY,
-  maxPositions: 8,
-  maskId: 22,
-  padId: 23,
-};
+export const model = tinyModel({ vocabSize: VOCABULARY, maskId: 22, padId: 23 }, { maxPositions: 8, initializerRange: 0.02 });
 
 export const recipe: PackedRecipe = z.strictObject(packedRecipe).parse({
   steps: 8,
@@ -101,13 +88,10 @@ export class Workplace {
     const saved: { ref: ArtifactRef; step: number }[] = [];
     const progress: StageProgress[] = [];
     const log: string[] = [];
-    const value: StageContext = {
-      artifacts: store.artifacts,
-      scratchDir: await this.directory(),
+    const value = stageContext(store, await this.directory(), {
       signal: abort.signal,
-      now: () => performance.now(),
       log: (line) => log.push(line),
-      numerics: { dtype, instructionSet: "test", threads: 2, libtensorflow: "test" },
+      numerics: { ...NUMERICS, dtype },
       report: (line) => {
         progress.push(line);
         if (line.unit === "steps") onStep(line.step, abort);
@@ -118,7 +102,7 @@ export class Workplace {
         saved.push({ ref, step });
         return ref;
       },
-    };
+    });
     return { value, store, abort, saved, progress, log };
   }
 
