@@ -6,6 +6,7 @@ import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { chosenGpu, describeGpu, deviceEnvironment, deviceSettings } from "./device.ts";
 import { EngineError } from "./errors.ts";
+import { nativeBackend } from "./native-backend.ts";
 import { loadNativeKernels, nativeKernelLevel } from "./native-kernels.ts";
 
 /** What computes: libtensorflow through its native addon, or one of the portable backends. */
@@ -19,39 +20,6 @@ export interface BackendInfo {
   readonly threads: number;
   /** Version of libtensorflow, with the level of this project's own operations where they are loaded (`+x86-64-v4`), and `+xla`; or of the portable backend. */
   readonly libtensorflow: string;
-}
-
-/** The addon's low-level interface, as far as the recorder and the replay use it. */
-export interface Binding {
-  TF_Version: string;
-  createTensor(shape: readonly number[], dtype: number, values: ArrayBufferView): number;
-  deleteTensor(id: number): void;
-  tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
-  executeOp(name: string, attributes: readonly OpAttribute[], inputs: readonly number[], outputs: number): TensorHandle[];
-  loadSavedModel(directory: string, tag: string): number;
-  deleteSavedModel(session: number): void;
-  runSavedModel(session: number, inputs: readonly number[], inputNames: string, outputNames: string): TensorHandle[];
-}
-
-export interface TensorHandle {
-  readonly id: number;
-  readonly shape: readonly number[];
-  readonly dtype: number;
-}
-
-export interface OpAttribute {
-  readonly name: string;
-  readonly type: number;
-  readonly value: unknown;
-}
-
-/** tfjs-node's backend object: members may be swapped, and values wait in it until `getInputTensorIds` uploads them. */
-export interface NativeBackend {
-  binding: Binding;
-  write(values: object, shape: number[], dtype: string): object;
-  getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
-  executeMultipleOutputs(op: string, attributes: readonly OpAttribute[], inputs: readonly tf.Tensor[], outputs: number): tf.Tensor[];
-  readonly isUsingGpuDevice: boolean;
 }
 
 let loading: Promise<BackendName> | undefined;
@@ -87,10 +55,6 @@ export function resolveDtype(policy: "auto" | "fp32" | "bf16"): "fp32" | "bf16" 
   const gpu = wantedGpu();
   const isFastInBf16 = gpu === undefined ? /bf16|amx/.test(instructionSet()) : describeGpu(gpu).isFastInBf16;
   return isFastInBf16 ? "bf16" : "fp32";
-}
-
-export function nativeBackend(): NativeBackend {
-  return tf.backend() as unknown as NativeBackend;
 }
 
 async function load(demanded: string | undefined): Promise<BackendName> {

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import { nativeBackend, type OpAttribute } from "./backend.ts";
 import { EngineError } from "./errors.ts";
+import { nativeBackend, type OpAttribute } from "./native-backend.ts";
 
 /** The C++ sources of this project's own operations. Set-up builds them into `build/<digest of the sources>/`. */
 const SOURCES = join(import.meta.dirname, "..", "native");

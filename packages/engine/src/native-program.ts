@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { nativeBackend, type Binding } from "./backend.ts";
+import { nativeBackend, type Binding } from "./native-backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
 import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { DataType, Graph, shapeOf } from "./graph.ts";

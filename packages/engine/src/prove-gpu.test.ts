@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadBackend, nativeBackend, type Binding } from "./backend.ts";
+import { loadBackend } from "./backend.ts";
+import { nativeBackend, type Binding } from "./native-backend.ts";
 import { proveGpu } from "./prove-gpu.ts";
 
 let binding: Binding & { getNumOfTensors(): number };

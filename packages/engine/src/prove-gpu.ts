@@ -1,4 +1,5 @@
-import { loadBackend, nativeBackend } from "./backend.ts";
+import { loadBackend } from "./backend.ts";
+import { nativeBackend } from "./native-backend.ts";
 import { EngineError } from "./errors.ts";
 import { DataType, Graph } from "./graph.ts";
 import { loadSession } from "./session.ts";

@@ -1,7 +1,8 @@
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, nativeBackend, type NativeBackend, type OpAttribute } from "./backend.ts";
+import { loadBackend } from "./backend.ts";
+import { nativeBackend, type NativeBackend, type OpAttribute } from "./native-backend.ts";
 import { EagerProgram } from "./eager-program.ts";
 import { EngineError } from "./errors.ts";
 import { NativeProgram } from "./native-program.ts";

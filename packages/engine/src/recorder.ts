@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Binding, NativeBackend, OpAttribute } from "./backend.ts";
+import type { Binding, NativeBackend, OpAttribute } from "./native-backend.ts";
 import { EngineError } from "./errors.ts";
 import { DataType, type Attribute, type Graph } from "./graph.ts";
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Binding } from "./backend.ts";
+import type { Binding } from "./native-backend.ts";
 import { SAVED_MODEL_TAG, type Graph } from "./graph.ts";
 
 /** Loads a graph into a session of its own; its number is what `runSavedModel` takes. */

@@ -61,7 +61,7 @@ export interface RunSummary {
 /** Opens a session, starting the embedded server and workers for these queues where they are down. */
 export async function openSession(home: Home, queues: readonly QueueName[] = ALL_QUEUES): Promise<Session> {
   const server = await serverUp(home);
-  const [session] = await Promise.all([sessionOf(home, server, queues), workerUp(home, server, queues)]);
+  const [session] = await Promise.all([sessionOf(home, server, queues), workerUp(home, server.connection.address, queues)]);
   return session;
 }
 
@@ -143,7 +143,7 @@ async function revive({ home, server, queues }: Session): Promise<void> {
   const isServerDead = server.pid !== undefined && !isServerAlive(home);
   if (!isServerDead && queues.every((queue) => served.includes(queue))) return;
   const now = await serverUp(home);
-  await workerUp(home, now, queues);
+  await workerUp(home, now.connection.address, queues);
   const { address } = server.connection;
   if (now.connection.address !== address) throw new ServerUnreachable(address, `its port was taken; it is at ${now.connection.address} now`);
 }

@@ -5,7 +5,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { StartFailed } from "./errors.ts";
 import type { Home } from "./home.ts";
 import { endProcess, isOurs, lastLines, readState, spawnDetached, withLock } from "./process-state.ts";
-import type { Server } from "./server.ts";
 import { nodeArguments, runsFromSource, siblingModule } from "./source-mode.ts";
 import type { QueueName } from "./workflows/contract.ts";
 
@@ -36,12 +35,14 @@ export function liveWorkers(home: Home): WorkerState[] {
 /**
  * Sees to it that each queue is served by exactly one worker of this home, so that one training stage at a time has
  * the machine. A dead worker is replaced, and so is an idle one that runs older sources or another server.
+ *
+ * @param address of the server
  */
-export async function workerUp(home: Home, server: Server, queues: readonly QueueName[] = ALL_QUEUES): Promise<readonly WorkerState[]> {
+export async function workerUp(home: Home, address: string, queues: readonly QueueName[] = ALL_QUEUES): Promise<readonly WorkerState[]> {
   return withLock(join(home.work, "lock"), async () => {
     const code = codeVersion();
     for (const worker of liveWorkers(home)) {
-      const isCurrent = worker.code === code && worker.address === server.connection.address;
+      const isCurrent = worker.code === code && worker.address === address;
       if (!isCurrent && worker.running === 0) await endProcess(worker.pid, DRAIN_LIMIT_MS);
     }
     const served = liveWorkers(home).flatMap((worker) => worker.queues);

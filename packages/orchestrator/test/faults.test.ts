@@ -93,11 +93,11 @@ test("a worker with older sources is replaced, but not while a stage is at work"
   const { runId, release } = await startAndHold(6);
   const before = project.worker();
   process.env.DIFFUCODER_STAGES = TEST_STAGES.replace("/testing/", "/./testing/");
-  await workerUp(project.home, project.session.server);
+  await workerUp(project.home, project.session.server.connection.address);
   expect(project.worker()).toBe(before);
   release();
   await project.end(runId);
-  await workerUp(project.home, project.session.server);
+  await workerUp(project.home, project.session.server.connection.address);
   expect(liveWorkers(project.home).map(({ pid }) => pid)).not.toContain(before);
   expect(liveWorkers(project.home)).toHaveLength(1);
 });

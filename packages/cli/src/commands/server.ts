@@ -30,7 +30,7 @@ export function workerCommand(): Command {
     .addOption(new Option("--queue <queues...>", "queues to serve").choices(ALL_QUEUES).default(ALL_QUEUES))
     .action(async ({ queue }: { queue: readonly QueueName[] }) => {
       const home = openHome();
-      say(renderWorkers(await workerUp(home, await serverUp(home), queue)));
+      say(renderWorkers(await workerUp(home, (await serverUp(home)).connection.address, queue)));
     });
   const down = new Command("down").description("stop the workers; running stages save a checkpoint for the next one").action(async () => {
     say(`${await workerDown(openHome())} workers stopped`);
