@@ -1,6 +1,6 @@
 import { engineAssets } from "@diffucoder/engine";
-import { InvalidRecipe, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
-import { checkTokenizer, loadStart, openTrainingShards, planTraining, plannedModel, shardBatches, trainDiffusion } from "@diffucoder/training";
+import type { StageContext, StageDefinition, StageRequest, StageResult } from "@diffucoder/lineage";
+import { checkTokenizer, loadStart, openTrainingShards, planFurtherTraining, shardBatches, trainDiffusion } from "@diffucoder/training";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
 
 /**
@@ -18,11 +18,7 @@ export const annealingStage: StageDefinition<Recipe, Execution> = {
   outputs: { checkpoint: "checkpoint" },
   recipeSchema,
   executionSchema,
-  plan: (recipe, inputs) => {
-    const model = plannedModel(inputs.checkpoint);
-    if (model === undefined) throw new InvalidRecipe("stage annealing", ["expected an input `checkpoint` whose plan tells its model, found none"]);
-    return planTraining(model, recipe, inputs.checkpoint!.facts!);
-  },
+  plan: (recipe, { checkpoint }) => planFurtherTraining("annealing", recipe, checkpoint),
   run: runAnnealing,
 };
 

@@ -16,7 +16,7 @@ import { openSampler, parameterCount, toHuggingFace, type ModelBlockSampler, typ
 import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox";
 import { generateTasks, scoreAnswers, type NoVerdict, type Score, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { NonFiniteLoss, learningRateAt, loadStart, planTraining, plannedModel, sampleOrder, type StartingModel } from "@diffucoder/training";
+import { NonFiniteLoss, learningRateAt, loadStart, planFurtherTraining, sampleOrder, type StartingModel } from "@diffucoder/training";
 import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep } from "./choose-start.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
@@ -44,13 +44,11 @@ export const coupledGrpoStage: StageDefinition<Recipe, Execution> = {
   outputs: { checkpoint: "checkpoint", start: "checkpoint" },
   recipeSchema,
   executionSchema,
-  plan: (recipe, inputs) => {
-    const model = plannedModel(inputs.checkpoint);
-    if (model === undefined) throw new InvalidRecipe("stage coupled-grpo", ["expected an input `checkpoint` whose plan tells its model, found none"]);
+  plan: (recipe, { checkpoint }) => {
     const { rounds, updatesPerRound, tasksPerRound, groupSize, canvasLength } = recipe;
     // Three canvases a completion: fully hidden, and the pair. Three passes an update: the old and the reference
     // log-probabilities come from the graph that computes the update, and so cost as much.
-    const training = planTraining(model, { steps: 3 * rounds * updatesPerRound, batchSize: 3 * tasksPerRound * groupSize, canvasLength }, inputs.checkpoint!.facts!);
+    const training = planFurtherTraining("coupled-grpo", { steps: 3 * rounds * updatesPerRound, batchSize: 3 * tasksPerRound * groupSize, canvasLength }, checkpoint);
     const forwardFlops = training.flops! / training.tokens! / 3;
     const decoded = rounds * tasksPerRound * groupSize * canvasLength * recipe.rollout.steps;
     return { ...training, tokens: training.tokens! + decoded, flops: training.flops! + decoded * forwardFlops };

@@ -1,8 +1,8 @@
 import { engineAssets } from "@diffucoder/engine";
-import { InvalidRecipe, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import type { StageContext, StageDefinition, StageRequest, StageResult } from "@diffucoder/lineage";
 import { generateTasks, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { loadStart, planTraining, plannedModel, trainDiffusion } from "@diffucoder/training";
+import { loadStart, planFurtherTraining, trainDiffusion } from "@diffucoder/training";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
 import { instructionBatches, layOutTask } from "./instruction-batches.ts";
 
@@ -21,11 +21,7 @@ export const instructionTuningStage: StageDefinition<Recipe, Execution> = {
   outputs: { checkpoint: "checkpoint" },
   recipeSchema,
   executionSchema,
-  plan: (recipe, inputs) => {
-    const model = plannedModel(inputs.checkpoint);
-    if (model === undefined) throw new InvalidRecipe("stage instruction-tuning", ["expected an input `checkpoint` whose plan tells its model, found none"]);
-    return planTraining(model, recipe, inputs.checkpoint!.facts!);
-  },
+  plan: (recipe, { checkpoint }) => planFurtherTraining("instruction-tuning", recipe, checkpoint),
   run: runInstructionTuning,
 };
 

@@ -1,10 +1,12 @@
-import type { JsonObject, StagePlan } from "@diffucoder/lineage";
+import { InvalidRecipe, type JsonObject, type StagePlan } from "@diffucoder/lineage";
 import { fromHuggingFace, parameterCount, trainingFlopsPerToken, trainingMemoryBytes, type ModelConfig } from "@diffucoder/model";
 import type { TrainingRecipe } from "./config.ts";
 import { microBatchSize } from "./micro-batches.ts";
 
+type PlannedRecipe = Pick<TrainingRecipe, "steps" | "batchSize" | "canvasLength" | "rollback"> & Partial<Pick<TrainingRecipe, "microBatches">>;
+
 /** What a training stage costs. */
-export function planTraining(model: ModelConfig, recipe: Pick<TrainingRecipe, "steps" | "batchSize" | "canvasLength" | "rollback"> & Partial<Pick<TrainingRecipe, "microBatches">>, facts: JsonObject): StagePlan {
+export function planTraining(model: ModelConfig, recipe: PlannedRecipe, facts: JsonObject): StagePlan {
   const { steps, batchSize, canvasLength, rollback, microBatches = 1 } = recipe;
   const tokens = steps * batchSize * canvasLength;
   return {
@@ -17,6 +19,17 @@ export function planTraining(model: ModelConfig, recipe: Pick<TrainingRecipe, "s
       (microBatches === 1 ? 0 : gradientSumBytes(model)),
     facts,
   };
+}
+
+/**
+ * What a stage costs that trains a checkpoint further.
+ *
+ * @throws InvalidRecipe when the checkpoint's plan tells no model
+ */
+export function planFurtherTraining(stage: string, recipe: PlannedRecipe, checkpoint: StagePlan | undefined): StagePlan {
+  const model = plannedModel(checkpoint);
+  if (model === undefined) throw new InvalidRecipe(`stage ${stage}`, ["expected an input `checkpoint` whose plan tells its model, found none"]);
+  return planTraining(model, recipe, checkpoint!.facts!);
 }
 
 /** Weights and both moments, in fp32. */
