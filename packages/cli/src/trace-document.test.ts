@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { corpusStage } from "@diffucoder/corpus";
 import { docIdOf, writeDocuments, writeShards } from "@diffucoder/formats";
 import { openStore, runStage, type ArtifactRef, type StageContext, type StageDefinition, type StageRequest, type StageResult, type Store } from "@diffucoder/lineage";
 import { formatLedger, ledgerEntry, shardBatches, openTrainingShards } from "@diffucoder/training";
@@ -146,7 +147,28 @@ test("a document is found by the first digits of its id, by its path, and not by
   const docId = docIdOf(TEXTS[WANTED]!);
   expect(await traceDocument(store, docId.slice(0, 8))).toEqual(trace);
   expect(await traceDocument(store, "f17.py")).toEqual(trace);
-  for (const wanted of [docId.slice(0, 5), "f99.py", "0".repeat(32)]) expect(await traceDocument(store, wanted)).toEqual({ documents: [], shards: [], runs: [], names: [] });
+  for (const wanted of [docId.slice(0, 5), "f99.py", "0".repeat(32)]) expect(await traceDocument(store, wanted)).toEqual({ documents: [], dropped: [], shards: [], runs: [], names: [] });
+});
+
+test("a file whose text is there by another file is found by its own path, and one that was dropped says by what", async () => {
+  const words = (last: string) => `${Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ")} ${last}\n`;
+  const files = { "a.py": words("a"), "copy/b.py": words("a"), "like.py": words("b"), "other.py": "x = 1\n", "bad.py": "\0" };
+  await mkdir(join(folder, "tree/copy"), { recursive: true });
+  for (const [path, text] of Object.entries(files)) await writeFile(join(folder, "tree", path), text);
+  const said = ["title", "description", "selection", "personalData", "benchmarkOverlap", "knownGaps", "fitUses", "unfitUses"].map((key) => `${key}: none\n`);
+  await writeFile(join(folder, "card.yaml"), `id: card\nversion: "1"\n${said.join("")}origin: { kind: tree, path: tree, license: MIT }\nnearDuplicates: { threshold: 0.8 }\n`);
+  const another = await openStore(join(folder, "another"));
+  const numerics = { dtype: "fp32", instructionSet: "any", threads: 1, libtensorflow: "none" } as const;
+  const request = { recipe: { sources: [{ card: "card.yaml" }] }, execution: {}, inputs: {}, seed: 1, baseDirectory: folder };
+  const { outputs } = await runStage({ store: another, definition: corpusStage, request, numerics, signal: new AbortController().signal, now: () => performance.now() });
+  const artifact = outputs.documents!.digest;
+  const kept = { artifact, docId: docIdOf(files["a.py"]), source: "card", path: "a.py", license: "MIT" };
+  expect(await traceDocument(another, "copy/b.py")).toMatchObject({ documents: [kept], dropped: [] });
+  const like = { artifact, docId: docIdOf(files["like.py"]), source: "card", path: "like.py", by: "near-duplicate" };
+  expect(await traceDocument(another, like.docId)).toMatchObject({ documents: [], dropped: [like], shards: [], runs: [] });
+  const bad = await traceDocument(another, "bad.py");
+  expect(bad.dropped).toEqual([{ artifact, docId: "", source: "card", path: "bad.py", by: "binary" }]);
+  expect(renderTrace(bad)).toMatch(/^in documents: none\n\nread, and dropped\n *artifact +id +source +path +by\n[0-9a-f]{12} +- +card +bad\.py +binary\n\nin shards: none/);
 });
 
 test("one in the validation split trained nothing", async () => {

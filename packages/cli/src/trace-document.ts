@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { findFates } from "@diffucoder/corpus";
 import { DOCUMENTS_FILE, openShards, parseShardManifest, readDocuments, readShardRows, SHARD_MANIFEST, type ShardSet } from "@diffucoder/formats";
 import type { ArtifactRef, Binding, Store } from "@diffucoder/lineage";
 import { LEDGER_FILE, ledgerEntry, parseLedger, readPackedSample, sampleOrder, type LedgerEntry } from "@diffucoder/training";
@@ -10,6 +11,15 @@ export interface DocumentPlace {
   readonly source: string;
   readonly path: string;
   readonly license: string;
+}
+
+/** A file of a corpus's sources that is the document sought, and that a rule has dropped. */
+export interface DroppedFile {
+  readonly artifact: string;
+  readonly docId: string;
+  readonly source: string;
+  readonly path: string;
+  readonly by: string;
 }
 
 /** A row of a token shard that holds the document. */
@@ -42,6 +52,7 @@ export interface AffectedRun {
 
 export interface DocumentTrace {
   readonly documents: readonly DocumentPlace[];
+  readonly dropped: readonly DroppedFile[];
   readonly shards: readonly ShardPlace[];
   readonly runs: readonly AffectedRun[];
   /** Names, such as `pretraining.checkpoint@RUN`, of all artifacts that hold the document or were made from it. */
@@ -51,12 +62,13 @@ export interface DocumentTrace {
 /**
  * Where a document has gone: corpora, shards, runs, steps and checkpoints, from the records and the ledgers alone.
  *
- * @param wanted the document's id or its first digits, at least six, or its path within its source
+ * @param wanted the document's id or its first digits, at least six, or the path of a file within its source; where an
+ *   equal file of another path stands for that one, the document is found all the same
  */
 export async function traceDocument(store: Store, wanted: string): Promise<DocumentTrace> {
   const bindings = (await store.records.bindings()).sort((a, b) => (a.cost.startedAt < b.cost.startedAt ? -1 : 1));
   const refs = artifactsOf(bindings);
-  const documents = await findDocuments(store, refs, wanted);
+  const { documents, dropped } = await findDocuments(store, refs, wanted);
   const ids = new Set(documents.map(({ docId }) => docId));
   const shards = await findInShards(store, refs, (docId) => ids.has(docId) || isIdOf(wanted, docId));
   const tainted = new Set([...documents, ...shards].map(({ artifact }) => artifact));
@@ -64,7 +76,7 @@ export async function traceDocument(store: Store, wanted: string): Promise<Docum
   for (const { binding, relation } of affectedBy(bindings, tainted)) runs.push(await describeRun(store, binding, relation, shards));
   const all = new Set([...tainted, ...runs.flatMap(({ outputs, checkpoints }) => [...Object.values(outputs), ...checkpoints.map(({ digest }) => digest)])]);
   const names = (await store.names.list()).filter(({ ref }) => all.has(ref.digest)).map(({ name, ref }) => ({ name, digest: ref.digest }));
-  return { documents, shards, runs, names };
+  return { documents, dropped, shards, runs, names };
 }
 
 function artifactsOf(bindings: readonly Binding[]): ArtifactRef[] {
@@ -73,14 +85,17 @@ function artifactsOf(bindings: readonly Binding[]): ArtifactRef[] {
 
 const isIdOf = (wanted: string, docId: string): boolean => /^[0-9a-f]{6,32}$/.test(wanted) && docId.startsWith(wanted);
 
-async function findDocuments(store: Store, refs: readonly ArtifactRef[], wanted: string): Promise<DocumentPlace[]> {
-  const places: DocumentPlace[] = [];
+async function findDocuments(store: Store, refs: readonly ArtifactRef[], wanted: string): Promise<{ documents: DocumentPlace[]; dropped: DroppedFile[] }> {
+  const [documents, dropped]: [DocumentPlace[], DroppedFile[]] = [[], []];
   for (const ref of refs.filter(({ kind }) => kind === "documents")) {
+    const fates = await findFates(store, ref, wanted);
+    const kept = new Set(fates.flatMap(({ docId, droppedBy }) => (droppedBy === null ? [docId] : [])));
     for await (const { docId, source, path, license } of readDocuments(await store.artifacts.file(ref, DOCUMENTS_FILE))) {
-      if (isIdOf(wanted, docId) || path === wanted) places.push({ artifact: ref.digest, docId, source, path, license });
+      if (isIdOf(wanted, docId) || path === wanted || kept.has(docId)) documents.push({ artifact: ref.digest, docId, source, path, license });
     }
+    for (const { docId, file, droppedBy: by } of fates) if (by !== null) dropped.push({ artifact: ref.digest, docId, source: file.source, path: file.path, by });
   }
-  return places;
+  return { documents, dropped };
 }
 
 async function findInShards(store: Store, refs: readonly ArtifactRef[], isWanted: (docId: string) => boolean): Promise<ShardPlace[]> {

@@ -7,12 +7,16 @@ export class SourceMissing extends StageError {
   }
 }
 
+const waiverOf = (card: string, subject: string, found: string): string => `waivers: [{ card: ${card}, subject: ${subject}, found: "${found}", reason: ... }]`;
+
 /** A source is there, but not the one that its card describes. */
 export class SourceDrift extends StageError {
-  constructor(card: string, subject: string, expected: string, found: string) {
+  /** @param isWaivable whether a waiver in the recipe can let this finding pass */
+  constructor(card: string, subject: string, expected: string, found: string, { isWaivable = false } = {}) {
+    const next = isWaivable ? `, review the change and update the card, or waive it in the recipe: ${waiverOf(card, subject, found)}.` : ", or review the change and update the card.";
     super({
       code: "SourceDrift",
-      message: `card ${card}, ${subject}: expected ${expected}, found ${found}. Fetch the right revision, or review the change and update the card.`,
+      message: `card ${card}, ${subject}: expected ${expected}, found ${found}. Fetch the right revision${next}`,
       retryable: false,
       details: { card, subject, expected, found },
     });
@@ -46,8 +50,7 @@ export class LossAlarm extends StageError {
       code: "LossAlarm",
       message:
         `card ${card}, ${subject}: expected ${expected}, found ${found}. ` +
-        "Look at what was dropped; then change the filter, raise `largestLoss` in the card, or waive it in the recipe: " +
-        `waivers: [{ card: ${card}, subject: ${subject}, found: "${found}", reason: ... }].`,
+        `Look at what was dropped; then change the filter, raise \`largestLoss\` in the card, or waive it in the recipe: ${waiverOf(card, subject, found)}.`,
       retryable: false,
       details: { card, subject, expected, found },
     });

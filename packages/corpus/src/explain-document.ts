@@ -50,9 +50,18 @@ export interface TokenUse {
   readonly readBy: readonly string[];
 }
 
+/** What became of a file. */
+export interface FileFate {
+  /** Of its text; empty where it could not be read as one. */
+  readonly docId: string;
+  readonly file: CorpusFile;
+  /** The rule that dropped its text; nothing where the text is in the corpus, be it by this file or by an equal one. */
+  readonly droppedBy: string | null;
+}
+
 /** What happened to the files that a question names. */
 export type Explanation =
-  | { readonly kind: "several"; readonly documents: readonly { readonly docId: string; readonly file: CorpusFile; readonly droppedBy: string | null }[] }
+  | { readonly kind: "several"; readonly documents: readonly FileFate[] }
   | { readonly kind: "unread"; readonly file: CorpusFile }
   | {
       readonly kind: "document";
@@ -82,10 +91,23 @@ export async function explainDocument(store: Store, corpus: ArtifactRef, query: 
   if (files.length === 0) throw new DocumentUnknown(corpus.digest, query);
   const ids = new Set(files.map(({ doc_id: docId }) => docId as string | undefined));
   const [docId] = ids;
-  if (ids.size > 1) return listSeveral(tables, files);
+  if (ids.size > 1) return { kind: "several", documents: await fatesOf(tables, files) };
   if (docId === undefined) return { kind: "unread", file: fileOf(files[0]!) };
   return explainOne(store, corpus, tables, docId);
 }
+
+/**
+ * Fates of the files of a corpus's sources that lie at a path, or whose text has an id, whether they stayed or not.
+ *
+ * @param query a path as its source has it, or the first digits of a document's id, at least six
+ */
+export async function findFates(store: Store, corpus: ArtifactRef, query: string): Promise<FileFate[]> {
+  const tables = new CorpusTables(store, corpus);
+  const files = await tables.rows(FILES_TABLE, ({ path, doc_id: docId }) => path === query || (ID_DIGITS.test(query) && typeof docId === "string" && docId.startsWith(query)));
+  return fatesOf(tables, files);
+}
+
+const ID_DIGITS = /^[0-9a-f]{6,32}$/;
 
 class CorpusTables {
   readonly #store: Store;
@@ -113,7 +135,7 @@ class CorpusTables {
 
 /** Files of the document with that id, else with that path, else with a path that ends so. */
 async function findFiles(tables: CorpusTables, query: string): Promise<Row[]> {
-  if (/^[0-9a-f]{6,32}$/.test(query)) {
+  if (ID_DIGITS.test(query)) {
     const byId = await tables.rows(FILES_TABLE, ({ doc_id: docId }) => typeof docId === "string" && docId.startsWith(query));
     if (byId.length > 0) return byId;
   }
@@ -126,11 +148,11 @@ function fileOf(row: Row): CorpusFile {
   return { source, path, ...(repository === undefined ? {} : { repository }), ...(commit === undefined ? {} : { commit }), ...(reason === undefined ? {} : { reason }) };
 }
 
-async function listSeveral(tables: CorpusTables, files: readonly Row[]): Promise<Explanation> {
+async function fatesOf(tables: CorpusTables, files: readonly Row[]): Promise<FileFate[]> {
   const ids = new Set(files.map(({ doc_id: docId }) => docId));
   const decisive = await tables.rows(VERDICTS_TABLE, (row) => row.is_decisive === 1 && ids.has(row.doc_id));
   const droppedBy = new Map(decisive.map((row) => [row.doc_id, [row.reason, row.rule].filter((each) => each !== undefined).join(" ")]));
-  return { kind: "several", documents: files.map((row) => ({ docId: (row.doc_id ?? "") as string, file: fileOf(row), droppedBy: (row.reason as string | undefined) ?? droppedBy.get(row.doc_id) ?? null })) };
+  return files.map((row) => ({ docId: (row.doc_id ?? "") as string, file: fileOf(row), droppedBy: (row.reason as string | undefined) ?? droppedBy.get(row.doc_id) ?? null }));
 }
 
 async function explainOne(store: Store, corpus: ArtifactRef, tables: CorpusTables, docId: string): Promise<Explanation> {

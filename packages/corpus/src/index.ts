@@ -1,7 +1,7 @@
 export { corpusRecipeSchema, tokenizeRecipeSchema, type CorpusRecipe, type TokenizeRecipe } from "./config.ts";
 export { ContaminationIndex, type BenchmarkItem } from "./contamination.ts";
 export { readDataCard, type DataCard } from "./data-card.ts";
-export { explainDocument, type CorpusFile, type Explanation, type FiredRule, type Margin, type TokenUse } from "./explain-document.ts";
+export { explainDocument, findFates, type CorpusFile, type Explanation, type FileFate, type FiredRule, type Margin, type TokenUse } from "./explain-document.ts";
 export { EmptyCorpus, InvalidCard, LossAlarm, SourceCorrupt, SourceDrift, SourceMissing } from "./errors.ts";
 export {
   findNearDuplicates,

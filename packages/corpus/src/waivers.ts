@@ -22,7 +22,7 @@ export class CardCheck {
 
   /** @throws SourceDrift unless they are equal or waived */
   expect(card: string, subject: string, expected: string, found: string): void {
-    if (expected !== found && !this.waive(card, subject, expected, found)) throw new SourceDrift(card, subject, expected, found);
+    if (expected !== found && !this.waive(card, subject, expected, found)) throw new SourceDrift(card, subject, expected, found, { isWaivable: true });
   }
 
   /** Whether the recipe lets this finding pass. */

@@ -10,8 +10,8 @@ import { FILE_COLUMNS } from "../src/document-pool.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 const TEXT_BYTES = 1 << 12;
-const HEAP_MEGABYTES = 48;
-const DOCUMENTS = 13_000;
+const HEAP_MEGABYTES = 36;
+const DOCUMENTS = 9500;
 const LINE = "    total = add(total, values[index])  # and on to the next\n";
 
 const rowOf = (i: number): DocumentRow => {
@@ -35,7 +35,7 @@ async function tokenizeInAProcess(documents: number, heapMegabytes: number): Pro
   return JSON.parse(stdout) as Awaited<ReturnType<typeof tokenizeInAProcess>>;
 }
 
-test("a corpus larger than the memory it gets is tokenized, in no more than a few documents take", async () => {
+test("a corpus larger than the memory it gets is tokenized, in no more than a few documents take", { timeout: 300_000 }, async () => {
   const [few, many] = await Promise.all([tokenizeInAProcess(64, HEAP_MEGABYTES), tokenizeInAProcess(DOCUMENTS, HEAP_MEGABYTES)]);
   expect(many.summary.train.documents + many.summary.validation.documents).toBe(DOCUMENTS);
   expect(DOCUMENTS * TEXT_BYTES).toBeGreaterThan(HEAP_MEGABYTES << 20); // texts would not fit; tokens lie outside of this heap

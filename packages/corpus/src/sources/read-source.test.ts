@@ -37,7 +37,7 @@ test.each([
 ])("%s for the card's counts is drift", async (_, counts, expected) => {
   await expect(pathsOf(await treeCard(FILES, { counts }))).rejects.toMatchObject({
     code: "SourceDrift",
-    message: `card tiny, included files: expected ${expected}, found 2 files of 5 bytes. Fetch the right revision, or review the change and update the card.`,
+    message: `card tiny, included files: expected ${expected}, found 2 files of 5 bytes. Fetch the right revision, review the change and update the card, or waive it in the recipe: waivers: [{ card: tiny, subject: included files, found: "2 files of 5 bytes", reason: ... }].`,
     details: { card: "tiny", subject: "included files", expected, found: "2 files of 5 bytes" },
   });
 });

@@ -61,7 +61,7 @@ test.each([
   await expect(filesOf(directory, { sha256: expected })).rejects.toMatchObject({
     code: "SourceDrift",
     retryable: false,
-    message: `card tiny, tree: expected sha256 ${expected}, found sha256 ${found}. Fetch the right revision, or review the change and update the card.`,
+    message: `card tiny, tree: expected sha256 ${expected}, found sha256 ${found}. Fetch the right revision, review the change and update the card, or waive it in the recipe: waivers: [{ card: tiny, subject: tree, found: "sha256 ${found}", reason: ... }].`,
     details: { card: "tiny", subject: "tree", expected: `sha256 ${expected}`, found: `sha256 ${found}` },
   });
 });
