@@ -34,10 +34,12 @@ async function publishCorpus(): Promise<string> {
   await writeDocuments(directory, rows);
   const ref = await store.artifacts.publish("documents", directory, {});
   const key = sha256("corpus");
-  const facts = { stage: "corpus", code: "", recipe: {}, inputs: {}, sources: {}, seed: 1, dtype: null };
+  const facts = { stage: "corpus", code: "", recipe: {}, inputs: {}, sources: { "small.yaml": `${sha256(stringify(CARD))} ${"0".repeat(64)}` }, seed: 1, dtype: null };
   const numerics = { dtype: "fp32", instructionSet: "any", threads: 1, libtensorflow: "none" } as const;
+  const waiver = { card: "small", subject: "included files", expected: "1", found: "2", reason: "grew" };
+  const summary = { droppedBySource: { "small binary": 3, "small-other binary": 1 }, waivers: [waiver, { ...waiver, card: "small-other" }] };
   const cost = { startedAt: "2026-03-04T05:06:07.000Z", wallMs: 1, cpuMs: 1, peakMemoryBytes: 1 };
-  await store.records.bind(key, { key, facts, execution: {}, attempt: 1, numerics, packages: {}, packageVersion: "0", commit: null, environment: {}, resumedFromStep: null, outputs: { documents: ref }, summary: {}, cost });
+  await store.records.bind(key, { key, facts, execution: {}, attempt: 1, numerics, packages: {}, packageVersion: "0", commit: null, environment: {}, resumedFromStep: null, outputs: { documents: ref }, summary, cost });
   return ref.digest;
 }
 
@@ -69,6 +71,26 @@ test("a card as Markdown: facts with defaults filled in, then a section for each
   expect(body).toBe(
     "\n# Small files\n\n## Description\n\nTwo files.\n\n## Selection\n\nBy hand.\n\n## Personal data\n\nNone.\n\n## Overlap with benchmarks\n\nNone known.\n\n## Known gaps\n\nNearly everything.\n\n## Fit uses\n\nTests.\n\n## Unfit uses\n\nAll else.\n",
   );
+});
+
+test("with a corpus the facts hold what was found when the card was checked", async () => {
+  const [, front] = (await diffucoder("markdown", card, "--corpus", digest.slice(0, 8))).split("---\n") as [string, string];
+  expect((parse(front) as { checked: unknown }).checked).toEqual({
+    corpus: digest,
+    on: "2026-03-04",
+    filesRead: 5,
+    documents: { train: 2 },
+    dropped: { binary: 3 },
+    waivers: [{ card: "small", subject: "included files", expected: "1", found: "2", reason: "grew" }],
+  });
+});
+
+test("a card that was changed since the run is refused", async () => {
+  const changed = join(folder, "changed.yaml");
+  writeFileSync(changed, stringify({ ...CARD, knownGaps: "None." }));
+  const refusal = { code: "Usage", message: expect.stringContaining("card small: expected one that the run of this corpus was checked against") };
+  await expect(diffucoder("markdown", changed, "--corpus", digest)).rejects.toMatchObject(refusal);
+  await expect(diffucoder("croissant", digest, "--card", changed, ...PUBLICATION, "--creator", "A")).rejects.toMatchObject(refusal);
 });
 
 test("a card that lacks something is refused", async () => {

@@ -2,7 +2,7 @@ import { readDataCard } from "@diffucoder/corpus";
 import { croissantOf } from "@diffucoder/formats";
 import { findArtifact } from "@diffucoder/lineage";
 import { Command } from "commander";
-import { describeCorpus, type Publication } from "../describe-corpus.ts";
+import { checkedSource, describeCorpus, type Publication } from "../describe-corpus.ts";
 import { print } from "../output.ts";
 import { projectStore, UsageError } from "../project.ts";
 import { renderDataCard } from "../render-data-card.ts";
@@ -13,9 +13,16 @@ export function cardCommand(): Command {
 
 function markdownCommand(): Command {
   return new Command("markdown")
-    .description("check a data card and print it as Markdown")
+    .description("a data card as Markdown; with --corpus also what was found in the source when the card was checked against it")
     .argument("<card>", "its file")
-    .action(async (path: string) => print("text", await readDataCard(path), renderDataCard));
+    .option("--corpus <documents>", "the artifact whose run checked it: a name, or the first digits of a digest")
+    .action(async (path: string, { corpus }: { corpus?: string }) => {
+      const card = await readDataCard(path);
+      if (corpus === undefined) return print("text", card, (each) => renderDataCard(each));
+      const store = await projectStore();
+      const checked = await checkedSource(store, await findArtifact(store, corpus), card);
+      print("text", card, (each) => renderDataCard(each, checked));
+    });
 }
 
 interface CroissantOptions {
