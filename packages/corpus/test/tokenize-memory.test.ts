@@ -12,7 +12,8 @@ import { temporaryDirectory } from "./temporary-directory.ts";
 const TEXT_BYTES = 1 << 12;
 const HEAP_MEGABYTES = 36;
 const DOCUMENTS = 9500;
-const LINE = "    total = add(total, values[index])  # and on to the next\n";
+/** One word, quickly looked up, of many tokens. */
+const LINE = "hsreltpusctapirhgwprrpmuehueqmxavycfysbjyaiptxmwznmxzsoeldbepgi\n";
 
 const rowOf = (i: number): DocumentRow => {
   const text = `${i}\n${LINE.repeat(TEXT_BYTES / LINE.length)}`;
