@@ -91,6 +91,8 @@ describe("attacks", () => {
     ["its caller's frame", "import sys\ndef task_func(a, b): return largest(sys._getframe(2).f_code)"],
     ["its caller's frame, through inspect", "import inspect\ndef task_func(a, b): return largest(inspect.stack()[2].frame.f_code)"],
     ["its caller's frame, through traceback", "import traceback\ndef task_func(a, b): return largest([frame.f_code for frame, line in traceback.walk_stack(None) if frame.f_code.co_name == 'test_one'][0])"],
+    ["its caller's frame, through logging", "import logging\ndef task_func(a, b): return largest(logging.currentframe().f_back.f_back.f_code)"],
+    ["every line, as a debugger", "import bdb\nseen = []\nclass Debugger(bdb.Bdb):\n  def user_line(self, frame): seen.append(frame.f_code)\ndef task_func(a, b):\n  Debugger().set_trace()\n  return largest([code for code in seen if code.co_name == 'test_one'][-1])\n"],
     ["its caller's frame, from a string", "exec('import sys\\ndef task_func(a, b): return largest(sys._getframe(2).f_code)')"],
     ["its caller's frame, through an exception", "def task_func(a, b):\n  try: raise ValueError\n  except ValueError as error: return largest(error.__traceback__.tb_frame.f_back.f_back.f_code)"],
     ["its caller's frame, through a generator", "def frames():\n  yield own.gi_frame.f_back\ndef task_func(a, b):\n  global own\n  own = frames()\n  return largest(next(own).f_back.f_back.f_code)"],

@@ -105,10 +105,17 @@ def keep_out(event, arguments):
 
 def is_of_program(frame, event):
     """Whether the program asks, itself or through a library that hands on what it is asked for."""
-    while frame is not None and (frame.f_code.co_filename.endswith("/inspect.py") or event == "sys._getframe" and frame.f_code.co_filename.endswith("/traceback.py")):
+    while frame is not None and hands_on(frame.f_code, event):
         frame = frame.f_back
     # Libraries look too, for warnings and logs. They lie in files; what `exec` makes, has another name.
     return frame is not None and not frame.f_code.co_filename.startswith(LIBRARIES)
+
+
+def hands_on(code, event):
+    name = code.co_filename.rpartition("/")[2] if code.co_filename.startswith(LIBRARIES) else ""
+    if name == "__init__.py":
+        return code.co_filename.endswith("/logging/__init__.py") and code.co_name in ("<lambda>", "currentframe")
+    return name in ("inspect.py", "bdb.py", "pdb.py") or name == "traceback.py" and event == "sys._getframe"
 
 
 def is_test(function):
