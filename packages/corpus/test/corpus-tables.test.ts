@@ -140,9 +140,10 @@ test("what an earlier stage drops stands for nothing: its near-duplicate stays",
 
 test("quality rules drop by value against bound; all rules that fired are in the table, the first is the reason", async () => {
   const rows = [ALPHA, { content: "import a\nimport b\n", path: "imports.py" }];
-  const { rows: kept, drops, table, report } = await build(rows, { quality: { thresholds: "refinecode" } });
+  const { rows: kept, drops, table, report, page } = await build(rows, { quality: { thresholds: "refinecode" } });
   expect(kept.map(({ path }) => path)).toEqual(["alpha.py"]);
   expect(drops).toEqual([{ source: "tiny", path: "imports.py", reason: "quality", rule: "num_words", value: 4, least: 30 }]);
+  expect(page).toContain("\n**quality num_words**\n\n- `imports.py` of tiny: 4, at least 30\n");
   const verdicts = await table("verdicts");
   expect(verdicts.map(({ rule }) => rule)).toEqual(expect.arrayContaining(["num_words", "num_lines", "cate_var_zero", "frac_lines_import"]) as string[]);
   expect(verdicts.filter(({ is_decisive }) => is_decisive === 1).map(({ rule }) => rule)).toEqual(["num_words"]);

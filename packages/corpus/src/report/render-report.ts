@@ -1,4 +1,5 @@
 import type { Amount, StageFlow } from "./corpus-flow.ts";
+import type { Drop } from "../select-documents.ts";
 import type { CorpusReport } from "./build-report.ts";
 import type { Sweep } from "./threshold-sweep.ts";
 
@@ -15,13 +16,19 @@ export function renderReport(report: CorpusReport): string {
     "## By language",
     table(["language", "files", "stay", "dropped at"], Object.entries(byLanguage).map(([name, each]) => accountRow(name, each))),
     "## Examples",
-    ...Object.entries(examples).map(([reason, drops]) => `**${reason}**\n\n${drops.map(({ source, path, value, of }) => `- \`${path}\` of ${source}${value === undefined ? "" : `: ${figure(value)}`}${of === undefined ? "" : ` (${of})`}`).join("\n")}`),
+    ...Object.entries(examples).map(([reason, drops]) => `**${reason}**\n\n${drops.map(exampleOf).join("\n")}`),
     ...(sweeps.length === 0 ? [] : ["## If a bound moved", "Documents that a rule alone would drop. Similarity is absolute; other bounds are multiplied by the factor.", ...sweepTables(sweeps)]),
     ...(Object.keys(personalData).length === 0 ? [] : ["## Personal data and secrets", table(["kind and rule", "spans"], Object.entries(personalData).map(([name, count]) => [name, String(count)]))]),
     ...(decontamination === null ? [] : ["## Decontamination", decontaminationText(decontamination)]),
     ...(waivers.length === 0 ? [] : ["## Waivers", table(["card", "subject", "expected", "found", "reason"], waivers.map(({ card, subject, expected, found, reason }) => [card, subject, expected, found, reason]))]),
   ];
   return `${sections.join("\n\n")}\n`;
+}
+
+function exampleOf({ source, path, value, least, most, of }: Drop): string {
+  const bounds = [...(least === undefined ? [] : [`at least ${least}`]), ...(most === undefined ? [] : [`at most ${most}`])];
+  const broken = value === undefined ? "" : `: ${[figure(value), ...bounds].join(", ")}`;
+  return `- \`${path}\` of ${source}${broken}${of === undefined ? "" : ` (${of})`}`;
 }
 
 const amount = ({ files, bytes }: Amount): string => `${files} files (${bytes} bytes)`;
