@@ -18,5 +18,6 @@ export { checkTokenizer, openTrainingShards, type TrainingShards } from "./open-
 export { planFurtherTraining, planTraining, plannedModel } from "./plan.ts";
 export { sampleOrder, type SampleOrderKey } from "./sample-order.ts";
 export { causalBatches, readPackedSample, shardBatches, type PackedSample } from "./shard-batches.ts";
-export { trainDiffusion, type DiffusionTraining, type TrainingSummary } from "./train-diffusion.ts";
+export { trainDiffusion, type DiffusionTraining } from "./train-diffusion.ts";
 export { candidatePath } from "./training-state.ts";
+export type { TrainingSummary } from "./training-summary.ts";

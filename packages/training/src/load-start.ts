@@ -1,7 +1,7 @@
 import { loadCheckpoint, type MetricsLine, type NamedTensor } from "@diffucoder/formats";
 import type { ArtifactRef, ArtifactStore } from "@diffucoder/lineage";
 import { checkParameters, fromHuggingFace, type ModelConfig } from "@diffucoder/model";
-import type { TrainingSummary } from "./train-diffusion.ts";
+import type { TrainingSummary } from "./training-summary.ts";
 
 /** A model as a stage begins with it. */
 export interface StartingModel {

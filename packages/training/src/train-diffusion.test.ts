@@ -12,8 +12,9 @@ import { SEED, VOCABULARY, Workplace, digestsBelow, model, recipe } from "../tes
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry, parseLedger } from "./ledger.ts";
-import { trainDiffusion, type DiffusionTraining, type TrainingSummary } from "./train-diffusion.ts";
+import { trainDiffusion, type DiffusionTraining } from "./train-diffusion.ts";
 import { candidatePath } from "./training-state.ts";
+import type { TrainingSummary } from "./training-summary.ts";
 
 let workplace: Workplace;
 beforeAll(async () => {

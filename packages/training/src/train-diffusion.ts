@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { createProgram, type Program } from "@diffucoder/engine";
-import { StageCancelled, type ArtifactRef, type JsonObject, type StageContext, type StageResult } from "@diffucoder/lineage";
+import { StageCancelled, type ArtifactRef, type StageContext, type StageResult } from "@diffucoder/lineage";
 import { cartWeights, decays, diffusionFeeds, diffusionLossGraph, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace, type LossWeights } from "@diffucoder/model";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import type { TrainingExecution, TrainingRecipe } from "./config.ts";
@@ -11,23 +11,10 @@ import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry } from "./ledger.ts";
 import type { StartingModel } from "./load-start.ts";
 import { hiddenCount, microBatchSize, splitBatch } from "./micro-batches.ts";
-import { batchOfStep, isBadStep, type KeptState, type Rollback } from "./rollback.ts";
+import { batchOfStep, isBadStep, type KeptState } from "./rollback.ts";
 import { timeSource } from "./timed-source.ts";
 import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
-
-/** One training stage in the history of a checkpoint. */
-export interface TrainingSummary extends JsonObject {
-  readonly stage: string;
-  readonly steps: number;
-  readonly tokens: number;
-  /** Loss on held-out data under fixed noise, in nats per maskable token. */
-  readonly validationLossAtStart: number;
-  readonly validationLossAtEnd: number;
-  /** ln V: what guessing every token alike would cost. */
-  readonly uniformLoss: number;
-  /** Returns to earlier states, where there were any. */
-  readonly rollbacks?: readonly Rollback[];
-}
+import type { TrainingSummary } from "./training-summary.ts";
 
 export interface DiffusionTraining extends StartingModel {
   readonly stage: string;
