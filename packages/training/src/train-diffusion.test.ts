@@ -2,7 +2,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { createProgram } from "@diffucoder/engine";
 import { loadCheckpoint, readSafetensors, type NamedTensor } from "@diffucoder/formats";
 import { cartWeights, diffusionFeeds, diffusionLossGraph, initialParameters, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
@@ -83,13 +82,14 @@ test("a checkpoint tells its training, behind what was there before", async () =
   expect(context.progress[2]!.metrics).toEqual({ loss: checkpoint.metrics[1]!.loss });
 });
 
-test("the summary tells which share of the steps' time went by until batches were there", async () => {
+test("the summary tells which share of the steps' time went by until batches were there, by the context's clock", async () => {
   const source = workplace.source();
-  const slow: BatchSource = { ...source, trainingBatch: async (step) => (await setTimeout(40), source.trainingBatch(step)) };
-  const { loaderWaitShare } = await train({ source: slow });
-  expect(loaderWaitShare).toBeGreaterThan(0.5);
-  expect(loaderWaitShare).toBeLessThan(1);
-  expect((await train({ source })).loaderWaitShare).toBeLessThan(loaderWaitShare as number);
+  let timeMs = 0;
+  const slow: BatchSource = { ...source, trainingBatch: (step) => ((timeMs += 30), source.trainingBatch(step)) };
+  const { value: context } = await workplace.context();
+  const report = () => void (timeMs += 10); // after each step
+  const { summary } = await trainDiffusion(workplace.training({ source: slow }), { ...context, now: () => timeMs, report });
+  expect(summary.loaderWaitShare).toBe(0.75);
 });
 
 test("the room that a graph has for masked rows does not change the loss", async () => {
