@@ -67,10 +67,12 @@ describe("recording refuses", () => {
     ["tf.randomNormal", ({ x }) => ({ y: tf.add(x!, tf.randomNormal([2, 3])) })],
     ["tf.multinomial", ({ x }) => ({ y: tf.multinomial(x as tf.Tensor2D, 1) })],
     ["tf.dropout", ({ x }) => ({ y: tf.dropout(x!, 0.5) })],
-  ])("draws from %s", (_, build) => {
+  ])("draws from %s, naming it", (name, build) => {
+    const op = name.replace("tf.", "");
     expect(refusalOf(build)).toMatchObject({
       code: "RandomnessWhileRecording",
-      message: "recording: expected a pure function, found a random draw. Its value would be frozen; feed random values as inputs.",
+      message: `recording: expected a pure function, found a random draw by ${op}. Its value would be frozen; feed random values as inputs.`,
+      details: { op },
     });
   });
 

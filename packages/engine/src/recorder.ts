@@ -119,10 +119,9 @@ function untracked(user: string): EngineError {
 const INFERRED_TYPES: Readonly<Record<string, readonly string[]>> = { ExpandDims: ["T"] };
 
 function refuseRandomness(): never {
-  throw new EngineError(
-    "RandomnessWhileRecording",
-    "recording: expected a pure function, found a random draw. Its value would be frozen; feed random values as inputs.",
-  );
+  // TensorFlow.js names its operations so on the stack; the outermost is the one that was called.
+  const op = [...(new Error().stack ?? "").matchAll(/(\w+)__op\b/g)].at(-1)?.[1] ?? "Math.random";
+  throw new EngineError("RandomnessWhileRecording", `recording: expected a pure function, found a random draw by ${op}. Its value would be frozen; feed random values as inputs.`, { op });
 }
 
 function isBoundsCheckOfGather(): boolean {
