@@ -1,6 +1,6 @@
-import { readSafetensors, type NamedTensor } from "@diffucoder/formats";
+import type { NamedTensor } from "@diffucoder/formats";
 import { StageCancelled, type ArtifactRef, type ArtifactStore, type StageContext } from "@diffucoder/lineage";
-import type { ModelBlockSampler, ModelSampler } from "@diffucoder/model";
+import { loadParameters, type ModelBlockSampler, type ModelSampler } from "@diffucoder/model";
 import { generateTasks, scoreAnswers } from "@diffucoder/tasks";
 import type { Sandbox } from "@diffucoder/sandbox";
 import type { Tokenizer } from "@diffucoder/tokenizer";
@@ -64,10 +64,10 @@ export async function chooseStart(options: {
   throw new NoStartInWindow(measured, `pass rate ${rule.lowestPassRate} to ${rule.highestPassRate} and mixed groups of at least ${rule.lowestMixedGroups}`);
 }
 
-/** Weights of a step that the instruction tuning kept, or of its end. @throws ArtifactMissing */
+/** Weights of a step that the instruction tuning kept, or of its end. @throws ArtifactMissing, ArtifactCorrupt, FormatError, ModelError */
 export async function parametersOfStep(artifacts: ArtifactStore, checkpoint: ArtifactRef, start: StartingModel, step: number): Promise<ReadonlyMap<string, NamedTensor>> {
   const { final } = await stepsOf(artifacts, checkpoint);
-  return step === final ? start.parameters : readSafetensors(await artifacts.file(checkpoint, candidatePath(step)));
+  return step === final ? start.parameters : loadParameters(start.model, (path) => artifacts.file(checkpoint, path, { verify: true }), candidatePath(step));
 }
 
 /** Last step of the training that made a checkpoint, and the earlier ones it kept; a foreign checkpoint is at step 0. */

@@ -1,5 +1,4 @@
 import { openSampler, type DecodingSettings, type ModelBlockSampler, type ModelSampler } from "@diffucoder/model";
-import { Tokenizer } from "@diffucoder/tokenizer";
 import { decodeAnswers, type DecodedAnswer, type DecodingOptions } from "./answer.ts";
 import type { EvaluatedCheckpoint } from "./checkpoint-history.ts";
 import { PromptTooLong } from "./errors.ts";
@@ -26,9 +25,8 @@ interface EncodedQuestion {
 }
 
 /** Puts every question of a set to a checkpoint, at every temperature, and runs the answers; batches that are finished are taken over. */
-export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: QuestionSet, options: AskOptions): Promise<SampleLine[]> {
+export async function ask({ model, parameters, tokenizer }: EvaluatedCheckpoint, set: QuestionSet, options: AskOptions): Promise<SampleLine[]> {
   const { role, seed, dtype, finished, saveEverySeconds, onPhase, onStep } = options;
-  const tokenizer = Tokenizer.fromJson(checkpoint.tokenizerJson);
   const { canvasLength, batchSize, ...settings } = set.decoding;
   const { fitting, tooLong } = fitToCanvas(set, (text) => tokenizer.encode(text, { specials: true }));
   const originOf = ({ temperature, sample }: Pass): Origin => ({ checkpoint: role, benchmark: set.name, temperature, sample, seed });
@@ -48,7 +46,7 @@ export async function ask({ model, checkpoint }: EvaluatedCheckpoint, set: Quest
       if (sampler === undefined) {
         const windowLength = canvasLength - Math.min(...fitting.map(({ prompt }) => prompt.length));
         sampler = await openSampler(model, settings, { batchSize, canvasLength, windowLength, dtype });
-        sampler.setParameters(checkpoint.parameters);
+        sampler.setParameters(parameters);
       }
       const batch = fitting.slice(start, start + batchSize);
       const streamOf = (index: number) => ({ seed, stage: "evaluation", step: sample, sample: start + index, purpose: `${set.name} ${temperature}` });

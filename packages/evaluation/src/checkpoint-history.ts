@@ -1,6 +1,6 @@
-import { loadCheckpoint, type Checkpoint } from "@diffucoder/formats";
+import { readCheckpointMetrics, type MetricsLine } from "@diffucoder/formats";
 import type { ArtifactRef, ArtifactStore } from "@diffucoder/lineage";
-import { fromHuggingFace, type ModelConfig } from "@diffucoder/model";
+import { loadModel, type LoadedModel } from "@diffucoder/model";
 import { z } from "zod";
 
 const trainingSummary = z.object({
@@ -21,15 +21,14 @@ const checkpointMeta = z.object({
 
 export type TrainingSummary = z.infer<typeof trainingSummary>;
 
-export interface EvaluatedCheckpoint extends z.infer<typeof checkpointMeta> {
+export interface EvaluatedCheckpoint extends LoadedModel, z.infer<typeof checkpointMeta> {
   readonly ref: ArtifactRef;
-  readonly model: ModelConfig;
-  readonly checkpoint: Checkpoint;
+  readonly metrics: readonly MetricsLine[];
 }
 
+/** @throws ModelError, TokenizerError, FormatError, ArtifactMissing or ArtifactCorrupt when the checkpoint is not whole */
 export async function loadEvaluated(artifacts: ArtifactStore, ref: ArtifactRef): Promise<EvaluatedCheckpoint> {
-  const checkpoint = await loadCheckpoint((path) => artifacts.file(ref, path));
-  const model = fromHuggingFace(checkpoint.config);
+  const fileOf = (path: string) => artifacts.file(ref, path, { verify: true });
   const meta = checkpointMeta.parse((await artifacts.manifest(ref)).meta);
-  return { ref, model, checkpoint, ...meta };
+  return { ref, ...(await loadModel(fileOf)), metrics: await readCheckpointMetrics(fileOf), ...meta };
 }

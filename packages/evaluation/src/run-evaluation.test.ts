@@ -132,7 +132,7 @@ describe("a report", () => {
   it("repeats to the byte", async () => {
     const other = await Workplace.open();
     try {
-      const { parameters } = (await loadEvaluated(workplace.store.artifacts, right)).checkpoint;
+      const { parameters } = await loadEvaluated(workplace.store.artifacts, right);
       const candidate = await other.publish(parameters, { stage: "coupled-grpo", step: 20, history: HISTORY }, METRICS);
       expect(candidate).toEqual(right);
       const again = await other.evaluate({ candidate }, RECIPE);
@@ -159,7 +159,7 @@ describe("a report", () => {
     const prompts = tasks.map((task) => encode(renderPrompt(task)));
     const windowLength = CANVAS - Math.min(...prompts.map(({ length }) => length));
     const sampler = await createSampler(model, { batchSize: 2, canvasLength: CANVAS, windowLength, dtype: "fp32" });
-    sampler.setParameters((await loadEvaluated(workplace.store.artifacts, right)).checkpoint.parameters);
+    sampler.setParameters((await loadEvaluated(workplace.store.artifacts, right)).parameters);
     const streamOf = () => ({ seed: 0, stage: "none", purpose: "none" }); // greedy answers draw nothing
     const answers = decodeAnswers(sampler, prompts, { model, tokenizer, settings: { steps: 8, algorithm: "entropy", topP: 1 }, temperature: 0, streamOf, onStep: () => {} });
     sampler.dispose();

@@ -141,7 +141,7 @@ async function writeReport(directory: string, report: EvaluationReport, sets: re
   await writeFile(join(directory, "report.html"), renderReportPage(report));
   const samples = answered.flatMap(({ lines }) => lines.flat());
   await writeFile(join(directory, "samples.jsonl"), samples.map((sample) => `${JSON.stringify(sample)}\n`).join(""));
-  await writeFile(join(directory, "metrics.jsonl"), formatMetrics(answered.at(-1)!.evaluated.checkpoint.metrics));
+  await writeFile(join(directory, "metrics.jsonl"), formatMetrics(answered.at(-1)!.evaluated.metrics));
   await writeForEvalPlus(join(directory, "evalplus"), sets, answered);
 }
 

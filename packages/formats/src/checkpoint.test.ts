@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, readdir, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { StageError } from "@diffucoder/lineage";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoint.ts";
 import { readSafetensors, tensorsToWrite, type NamedTensor } from "./safetensors.ts";
@@ -42,7 +43,7 @@ test("a checkpoint comes back without its optimizer otherwise, also where there 
   await saveCheckpoint(directory, CHECKPOINT);
   await unlink(join(directory, "optimizer.safetensors"));
   expect(await loadCheckpoint(fileOf)).toEqual({ ...CHECKPOINT, optimizer: undefined });
-  await expect(loadCheckpoint(fileOf, true)).rejects.toMatchObject({ code: "ENOENT" });
+  await expect(loadCheckpoint(fileOf, true)).rejects.toMatchObject({ code: "CheckpointCorrupt" });
 });
 
 test("it has the Hugging Face layout, and files for what training needs to go on", async () => {
@@ -107,10 +108,22 @@ test.each([
   await expect(loading).rejects.toThrow(message);
 });
 
-test.each(["config.json", "tokenizer.json", "trainer_state.json", "metrics.jsonl", "model.safetensors"])("a missing %s is the error of the disk or store", async (path) => {
+test.each(["config.json", "tokenizer.json", "trainer_state.json", "metrics.jsonl", "model.safetensors"])("a missing %s is CheckpointCorrupt, or the error of the store", async (path) => {
   await saveCheckpoint(directory, CHECKPOINT);
   await unlink(join(directory, path));
-  await expect(loadCheckpoint(fileOf)).rejects.toMatchObject({ code: "ENOENT" });
+  const message = `${join(directory, path)}: expected a file, found none. Use another checkpoint`;
+  await expect(loadCheckpoint(fileOf)).rejects.toMatchObject({ code: "CheckpointCorrupt", message });
+  const ofStore = new StageError({ code: "ArtifactMissing", message: "gone", retryable: false });
+  await expect(loadCheckpoint((name) => (name === path ? Promise.reject(ofStore) : fileOf(name)))).rejects.toBe(ofStore);
+});
+
+test("a file that lies under another name is shown with both", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  const blob = join(directory, "3fb2");
+  await writeFile(blob, "short");
+  for (const name of ["config.json", "metrics.jsonl", "model.safetensors", "optimizer.safetensors"]) {
+    await expect(loadCheckpoint(async (path) => (path === name ? blob : fileOf(path)), true)).rejects.toThrow(`${name} (${blob})`);
+  }
 });
 
 test("files may lie anywhere", async () => {

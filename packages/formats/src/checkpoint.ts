@@ -1,8 +1,7 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
-import { FormatError } from "./errors.ts";
-import { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
+import { readCheckpointJson, readCheckpointMetrics, readCheckpointText, requireCheckpointFile, type FileOf } from "./checkpoint-files.ts";
+import { formatMetrics, type MetricsLine } from "./metrics.ts";
 import { readSafetensors, writeSafetensors, type NamedTensor } from "./safetensors.ts";
 import { WEIGHTS_FILE, Weights } from "./sharded-safetensors.ts";
 
@@ -33,33 +32,24 @@ export async function saveCheckpoint(directory: string, checkpoint: Checkpoint):
 }
 
 /**
- * @param fileOf absolute path of a file of the checkpoint; weights may lie in one file or in shards
+ * Everything that a training goes on from, as it was saved. Whether it fits together is not looked at: `loadModel` of
+ * `@diffucoder/model` does, and is the way into a checkpoint that something else begins with.
+ *
  * @param withOptimizer also read the moments, to continue the same training
  * @throws FormatError naming the file and tensor
  */
-export async function loadCheckpoint(fileOf: (path: string) => Promise<string>, withOptimizer = false): Promise<Checkpoint> {
-  const text = async (path: string) => readFile(await fileOf(path), "utf8");
-  const json = async (path: string): Promise<Record<string, unknown>> => {
-    try {
-      return objectSchema.parse(JSON.parse(await text(path)));
-    } catch (error) {
-      if (!(error instanceof SyntaxError) && !(error instanceof z.ZodError)) throw error;
-      const found = error instanceof SyntaxError ? error.message : z.prettifyError(error);
-      throw new FormatError("CheckpointCorrupt", await fileOf(path), `expected a JSON object, found ${found}`, "Use another checkpoint");
-    }
-  };
-  const metricsPath = await fileOf("metrics.jsonl");
+export async function loadCheckpoint(fileOf: FileOf, withOptimizer = false): Promise<Checkpoint> {
   return {
-    config: await json("config.json"),
+    config: await readCheckpointJson(fileOf, "config.json"),
     parameters: await readWeights(fileOf),
-    tokenizerJson: await text("tokenizer.json"),
-    trainerState: await json("trainer_state.json"),
-    metrics: parseMetrics(await readFile(metricsPath, "utf8"), metricsPath),
-    optimizer: withOptimizer ? splitMoments(await readSafetensors(await fileOf("optimizer.safetensors"))) : undefined,
+    tokenizerJson: await readCheckpointText(fileOf, "tokenizer.json"),
+    trainerState: await readCheckpointJson(fileOf, "trainer_state.json"),
+    metrics: await readCheckpointMetrics(fileOf),
+    optimizer: withOptimizer ? splitMoments(await readSafetensors(await requireCheckpointFile(fileOf, "optimizer.safetensors"))) : undefined,
   };
 }
 
-async function readWeights(fileOf: (path: string) => Promise<string>): Promise<Map<string, NamedTensor>> {
+async function readWeights(fileOf: FileOf): Promise<Map<string, NamedTensor>> {
   const weights = await Weights.open(fileOf);
   try {
     return await weights.readAll();
@@ -67,8 +57,6 @@ async function readWeights(fileOf: (path: string) => Promise<string>): Promise<M
     await weights.close();
   }
 }
-
-const objectSchema = z.record(z.string(), z.unknown());
 
 function prefixed(prefix: string, tensors: ReadonlyMap<string, NamedTensor>): [string, NamedTensor][] {
   return [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor]);

@@ -1,5 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { z } from "zod";
+import type { CheckpointFile } from "./checkpoint-files.ts";
 import { FormatError } from "./errors.ts";
 import { DTYPE_BYTES, narrow, widen, type Dtype } from "./half-precision.ts";
 
@@ -74,10 +75,11 @@ const DTYPES: readonly Dtype[] = ["F32", "BF16", "F16"];
 /**
  * Reads all tensors, widening BF16 and F16 to float32.
  *
+ * @param of a path, or a file of a checkpoint
  * @throws FormatError `SafetensorsCorrupt` naming the file and the tensor
  */
-export async function readSafetensors(path: string): Promise<Map<string, NamedTensor>> {
-  const file = await SafetensorsFile.open(path);
+export async function readSafetensors(of: string | CheckpointFile): Promise<Map<string, NamedTensor>> {
+  const file = await SafetensorsFile.open(typeof of === "string" ? { path: of, shownAs: of } : of);
   try {
     const tensors = new Map<string, NamedTensor>();
     for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
@@ -89,12 +91,13 @@ export async function readSafetensors(path: string): Promise<Map<string, NamedTe
 
 /** A safetensors file whose header is read and checked; each tensor is read when asked for. */
 export class SafetensorsFile {
-  readonly path: string;
+  /** For messages. */
+  readonly shownAs: string;
   readonly #handle: FileHandle;
   readonly #places: ReadonlyMap<string, Place>;
 
-  private constructor(path: string, handle: FileHandle, places: ReadonlyMap<string, Place>) {
-    this.path = path;
+  private constructor(shownAs: string, handle: FileHandle, places: ReadonlyMap<string, Place>) {
+    this.shownAs = shownAs;
     this.#handle = handle;
     this.#places = places;
   }
@@ -104,10 +107,10 @@ export class SafetensorsFile {
    *
    * @throws FormatError `SafetensorsCorrupt` naming the file and the tensor
    */
-  static async open(path: string): Promise<SafetensorsFile> {
+  static async open({ path, shownAs }: CheckpointFile): Promise<SafetensorsFile> {
     const handle = await open(path, "r");
     try {
-      return new SafetensorsFile(path, handle, await readPlaces(path, handle));
+      return new SafetensorsFile(shownAs, handle, await readPlaces(shownAs, handle));
     } catch (error) {
       await handle.close();
       throw error;
@@ -127,7 +130,7 @@ export class SafetensorsFile {
   /** Little-endian numbers as they stand in the file. */
   async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
     const { position, bytes } = this.#place(name);
-    return readExactly(this.path, this.#handle, position, bytes);
+    return readExactly(this.shownAs, this.#handle, position, bytes);
   }
 
   close(): Promise<void> {
@@ -137,7 +140,7 @@ export class SafetensorsFile {
   #place(name: string): Place {
     const place = this.#places.get(name);
     if (place !== undefined) return place;
-    throw corrupt(this.path, `expected a tensor ${name}, found none of that name`);
+    throw corrupt(this.shownAs, `expected a tensor ${name}, found none of that name`);
   }
 }
 

@@ -105,7 +105,7 @@ describe("reading", () => {
   });
 
   test("of weights that are not there says so", async () => {
-    await expect(Weights.open(fileOf)).rejects.toMatchObject({ code: "ENOENT", path: join(directory, WEIGHTS_FILE) });
+    await expect(Weights.open(fileOf)).rejects.toMatchObject({ code: "CheckpointCorrupt", details: { file: join(directory, WEIGHTS_FILE) } });
   });
 
   test("does not take a failure of the disk for a missing index", async () => {

@@ -1,6 +1,7 @@
-import { access, readFile, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { z } from "zod";
+import { findCheckpointFile, requireCheckpointFile, type CheckpointFile, type FileOf } from "./checkpoint-files.ts";
 import { FormatError } from "./errors.ts";
 import { DTYPE_BYTES } from "./half-precision.ts";
 import { SafetensorsFile, tensorBytes, writeTensors, type NamedTensor, type TensorEntry, type TensorToWrite } from "./safetensors.ts";
@@ -20,12 +21,12 @@ export class Weights {
   }
 
   /**
-   * @param fileOf absolute path of a file beside `config.json`; may throw `ENOENT` or `ArtifactMissing`
+   * @param fileOf of a file beside `config.json`
    * @throws FormatError naming the file and the tensor when a shard is missing, damaged or not what the index says
    */
-  static async open(fileOf: (path: string) => Promise<string>): Promise<Weights> {
-    const index = await ifPresent(fileOf, WEIGHTS_INDEX);
-    if (index === undefined) return new Weights([await SafetensorsFile.open(await fileOf(WEIGHTS_FILE))]);
+  static async open(fileOf: FileOf): Promise<Weights> {
+    const index = await findCheckpointFile(fileOf, WEIGHTS_INDEX);
+    if (index === undefined) return Weights.ofFile(await requireCheckpointFile(fileOf, WEIGHTS_FILE));
     const wanted = await readIndex(index);
     const files: SafetensorsFile[] = [];
     try {
@@ -37,9 +38,14 @@ export class Weights {
     return new Weights(files);
   }
 
-  /** Paths of the files. */
+  /** The weights in one file, whatever its name. */
+  static async ofFile(file: CheckpointFile): Promise<Weights> {
+    return new Weights([await SafetensorsFile.open(file)]);
+  }
+
+  /** The files, as messages show them. */
   get files(): string[] {
-    return this.#files.map(({ path }) => path);
+    return this.#files.map(({ shownAs }) => shownAs);
   }
 
   /** Names in the order of the files. */
@@ -50,7 +56,7 @@ export class Weights {
   /** What a header says of a tensor, and the file that holds it; undefined when none does. */
   entry(name: string): (TensorEntry & { readonly file: string }) | undefined {
     const file = this.#fileOf.get(name);
-    return file === undefined ? undefined : { ...file.tensors.get(name)!, file: file.path };
+    return file === undefined ? undefined : { ...file.tensors.get(name)!, file: file.shownAs };
   }
 
   async read(name: string): Promise<NamedTensor> {
@@ -112,22 +118,22 @@ export async function writeWeights(directory: string, tensors: readonly TensorTo
 /** As Hugging Face's hub asks for. */
 const DEFAULT_SHARD_BYTES = 5e9;
 
-async function openShard(fileOf: (path: string) => Promise<string>, index: string, shard: string, names: readonly string[]): Promise<SafetensorsFile> {
-  const path = await ifPresent(fileOf, shard);
-  if (path === undefined) throw corrupt(index, `expected a file ${shard} beside it for tensor ${names[0]}, found none`);
-  const file = await SafetensorsFile.open(path);
+async function openShard(fileOf: FileOf, index: CheckpointFile, shard: string, names: readonly string[]): Promise<SafetensorsFile> {
+  const found = await findCheckpointFile(fileOf, shard);
+  if (found === undefined) throw corrupt(index.shownAs, `expected a file ${shard} beside it for tensor ${names[0]}, found none`);
+  const file = await SafetensorsFile.open(found);
   const missing = names.find((name) => !file.tensors.has(name));
   const listed = new Set(names);
   const unlisted = [...file.tensors.keys()].find((name) => !listed.has(name));
   if (missing === undefined && unlisted === undefined) return file;
   await file.close();
-  throw corrupt(path, missing === undefined ? `expected the tensors of ${basename(index)}, found also ${unlisted}` : `expected tensor ${missing} as in ${basename(index)}, found none of that name`);
+  throw corrupt(found.shownAs, missing === undefined ? `expected the tensors of ${WEIGHTS_INDEX}, found also ${unlisted}` : `expected tensor ${missing} as in ${WEIGHTS_INDEX}, found none of that name`);
 }
 
 /** Names of tensors by the file that holds them, in the order of the files' names. */
-async function readIndex(path: string): Promise<Map<string, string[]>> {
-  const parsed = indexSchema.safeParse(parseJson(path, await readFile(path, "utf8")));
-  if (!parsed.success) throw corrupt(path, `expected an index of tensors, found\n${z.prettifyError(parsed.error)}`);
+async function readIndex({ path, shownAs }: CheckpointFile): Promise<Map<string, string[]>> {
+  const parsed = indexSchema.safeParse(parseJson(shownAs, await readFile(path, "utf8")));
+  if (!parsed.success) throw corrupt(shownAs, `expected an index of tensors, found\n${z.prettifyError(parsed.error)}`);
   const files = new Map<string, string[]>();
   for (const [name, file] of Object.entries(parsed.data.weight_map).sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0))) {
     files.set(file, [...(files.get(file) ?? []), name]);
@@ -138,22 +144,11 @@ async function readIndex(path: string): Promise<Map<string, string[]>> {
 /** A shard lies beside its index, nowhere else. */
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string().regex(/^[^/\\]+\.safetensors$/)).refine((map) => Object.keys(map).length > 0, "expected at least one tensor") });
 
-function parseJson(path: string, text: string): unknown {
+function parseJson(shownAs: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw corrupt(path, "expected JSON, found something else");
-  }
-}
-
-async function ifPresent(fileOf: (path: string) => Promise<string>, path: string): Promise<string | undefined> {
-  try {
-    const found = await fileOf(path);
-    await access(found);
-    return found;
-  } catch (error) {
-    if (["ENOENT", "ArtifactMissing"].includes((error as { code?: string }).code ?? "")) return undefined;
-    throw error;
+    throw corrupt(shownAs, "expected JSON, found something else");
   }
 }
 

@@ -1,8 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadCheckpoint, tensorsToWrite, writeWeights, type Dtype } from "@diffucoder/formats";
-import { fromHuggingFace, toHuggingFace, type HuggingFaceLayout } from "@diffucoder/model";
-import { Tokenizer } from "@diffucoder/tokenizer";
+import { tensorsToWrite, writeWeights, type Dtype, type FileOf } from "@diffucoder/formats";
+import { loadModel, toHuggingFace, type HuggingFaceLayout } from "@diffucoder/model";
 
 export interface ExportOptions {
   readonly layout: HuggingFaceLayout;
@@ -20,13 +19,13 @@ export interface ExportOptions {
  * @returns names of the files
  * @throws FormatError, ModelError or TokenizerError when the checkpoint is not whole
  */
-export async function exportModel(fileOf: (path: string) => Promise<string>, folder: string, { layout, dtype, shardBytes }: ExportOptions): Promise<string[]> {
-  const { config, parameters, tokenizerJson } = await loadCheckpoint(fileOf);
+export async function exportModel(fileOf: FileOf, folder: string, { layout, dtype, shardBytes }: ExportOptions): Promise<string[]> {
+  const { model, parameters, tokenizer, tokenizerJson } = await loadModel(fileOf);
   await mkdir(folder, { recursive: true });
   const texts = {
-    "config.json": `${JSON.stringify(toHuggingFace(fromHuggingFace(config), { layout, dtype }), null, 2)}\n`,
+    "config.json": `${JSON.stringify(toHuggingFace(model, { layout, dtype }), null, 2)}\n`,
     "tokenizer.json": tokenizerJson,
-    ...Tokenizer.fromJson(tokenizerJson).toFiles(),
+    ...tokenizer.toFiles(),
   };
   for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
   return [...Object.keys(texts), ...(await writeWeights(folder, tensorsToWrite(parameters, dtype), shardBytes))];

@@ -50,7 +50,7 @@ describe("a model's folder", () => {
     ["has no config.json", (folder) => rm(join(folder, "config.json")), "InvalidRecipe", /expected a model with .*config\.json, found none \(ENOENT\)/],
     ["has a config.json that is no JSON", (folder) => writeFile(join(folder, "config.json"), "{"), "InvalidRecipe", /config\.json, found Expected property name/],
     ["is of another family", (folder) => alterJson(join(folder, "config.json"), (json) => (json.model_type = "llama")), "WrongConfig", /config\.json: .*\n.*at model_type/],
-    ["has no weights", (folder) => rm(weights(folder)), "ENOENT", /model\.safetensors/],
+    ["has no weights", (folder) => rm(weights(folder)), "CheckpointCorrupt", /model\.safetensors: expected a file, found none/],
     ["was cut off", (folder) => truncate(weights(folder), 5000), "SafetensorsCorrupt", /model\.safetensors: tensor .*: expected bytes up to \d+, found a file of 5000/],
     ["lacks a tensor", async (folder) => {
       const tensors = await readSafetensors(weights(folder));

@@ -137,6 +137,19 @@ describe("file", () => {
     });
     expect(await artifacts.file(ref, "a/deep.txt")).toBeTypeOf("string"); // the others can still be read
   });
+
+  test("of the right size but other bytes is ArtifactCorrupt where it is to be verified", async () => {
+    const { artifacts, ref, blobOf } = await published();
+    const location = await blobOf("b.txt");
+    expect(await artifacts.file(ref, "b.txt", { verify: true })).toBe(location);
+    await unlink(location);
+    await writeFile(location, "SECOND");
+    expect(await artifacts.file(ref, "b.txt")).toBe(location);
+    await expect(artifacts.file(ref, "b.txt", { verify: true })).rejects.toMatchObject({
+      code: "ArtifactCorrupt",
+      details: { digest: ref.digest, path: "b.txt", expected: sha256("second"), found: sha256("SECOND"), location },
+    });
+  });
 });
 
 describe("materialize", () => {

@@ -75,12 +75,13 @@ export class ArtifactStore {
   /**
    * Local path of one file of an artifact, to be read only; its size is checked.
    *
+   * @param options `verify` also hashes it: a flipped bit does not change a size
    * @throws ArtifactMissing, ArtifactCorrupt
    */
-  async file(ref: ArtifactRef, path: string): Promise<string> {
+  async file(ref: ArtifactRef, path: string, { verify = false } = {}): Promise<string> {
     const entry = (await this.manifest(ref)).files.find((file) => file.path === path);
     if (entry === undefined) throw new ArtifactMissing(ref.digest, `file ${path}`);
-    const damage = await this.#sizeDamage(ref.digest, entry);
+    const damage = (await this.#sizeDamage(ref.digest, entry)) ?? (verify ? await this.#contentDamage(ref.digest, entry) : undefined);
     if (damage === undefined) return (await this.#blobs.locate(entry.sha256))!;
     throw damage.found === "no file"
       ? new ArtifactMissing(ref.digest, `file ${path} (${entry.sha256})`)

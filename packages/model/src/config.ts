@@ -113,7 +113,7 @@ const huggingFaceConfig = z
  */
 export function fromHuggingFace(json: unknown, tokens: { readonly maskId?: number; readonly padId?: number } = {}): ModelConfig {
   const parsed = huggingFaceConfig.safeParse(json);
-  if (!parsed.success) throw new ModelError("WrongConfig", `config.json: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new ModelError("WrongConfig", `config.json: ${z.prettifyError(parsed.error)}\nUse a model of Qwen2's or Dream's layout, with the config.json that came with it.`);
   const config = parsed.data;
   const idOf = (key: "mask_token_id" | "pad_token_id", given: number | undefined): number => {
     const id = config[key] ?? given;

@@ -59,16 +59,17 @@ describe("weights on disk", () => {
 });
 
 describe("a tokenizer", () => {
-  const config = tinyConfig(); // 11 rows, mask 9
-  const tokenizer = (vocabSize: number, mask: number) => ({ vocabSize, id: (token: string) => (token === "<|mask|>" ? mask : -1) });
+  const config = tinyConfig(); // 11 rows, mask 9, pad 10
+  const tokenizer = (vocabSize: number, mask: number, pad = 10) => ({ vocabSize, id: (token: string) => ({ "<|mask|>": mask, "<|dlm_pad|>": pad })[token]! });
 
   test("may have fewer tokens than the model has rows", () => {
     expect(() => checkVocabulary(config, tokenizer(11, 9))).not.toThrow();
     expect(() => checkVocabulary(config, tokenizer(10, 9))).not.toThrow();
   });
 
-  test("is refused when it has more, or another mask", () => {
+  test("is refused when it has more, or another mask or pad", () => {
     expect(() => checkVocabulary(config, tokenizer(12, 9))).toThrow(expect.objectContaining({ code: "WrongTokenizer", message: expect.stringContaining("expected at most 11 tokens, as vocab_size in config.json, found 12") as string }));
     expect(() => checkVocabulary(config, tokenizer(11, 8))).toThrow("expected <|mask|> at id 9, as mask_token_id in config.json, found it at 8");
+    expect(() => checkVocabulary(config, tokenizer(11, 9, 7))).toThrow("expected <|dlm_pad|> at id 10, as pad_token_id in config.json, found it at 7");
   });
 });

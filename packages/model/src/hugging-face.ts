@@ -15,18 +15,19 @@ export async function modelTensors(config: ModelConfig, weights: Weights): Promi
     const entry = weights.entry(name);
     if (entry?.shape.join() !== shape.join()) {
       const file = entry?.file ?? weights.files.join(", ");
-      throw new ModelError("WrongParameters", `${file}: tensor ${name}: expected [${shape.join()}], found ${entry === undefined ? "nothing" : `[${entry.shape.join()}]`}`);
+      throw new ModelError("WrongParameters", `${file}: tensor ${name}: expected [${shape.join()}], found ${entry === undefined ? "nothing" : `[${entry.shape.join()}]`}. ${FIX}`);
     }
     return { name, shape, dtype: entry.dtype, bytes: () => weights.readBytes(name) };
   });
   for (const name of weights.names()) {
     if (name in shapes || name.endsWith(".rotary_emb.inv_freq") || (name === HEAD && (await isTiedHead(weights)))) continue;
     const problem = name === HEAD ? "expected the embedding once more, since tie_word_embeddings is true, found other numbers" : "expected none of that name, found one";
-    throw new ModelError("WrongParameters", `${weights.entry(name)!.file}: tensor ${name}: ${problem}`);
+    throw new ModelError("WrongParameters", `${weights.entry(name)!.file}: tensor ${name}: ${problem}. ${FIX}`);
   }
   return tensors;
 }
 
+const FIX = "Use weights and config.json of one checkpoint.";
 const HEAD = "lm_head.weight";
 const EMBEDDING = "model.embed_tokens.weight";
 
@@ -43,13 +44,15 @@ interface Vocabulary {
 /**
  * Published models have more rows than tokens, never fewer.
  *
- * @throws ModelError `WrongTokenizer` when a token has no row, or the mask is another token than the model's
+ * @throws ModelError `WrongTokenizer` when a token has no row, or mask or pad is another token than the model's
  */
-export function checkVocabulary({ vocabSize, maskId }: ModelConfig, tokenizer: Vocabulary): void {
-  if (tokenizer.vocabSize > vocabSize) {
-    throw new ModelError("WrongTokenizer", `tokenizer: expected at most ${vocabSize} tokens, as vocab_size in config.json, found ${tokenizer.vocabSize}. Use the tokenizer that the model was trained with.`);
+export function checkVocabulary({ vocabSize, maskId, padId }: ModelConfig, tokenizer: Vocabulary): void {
+  if (tokenizer.vocabSize > vocabSize) throw wrongTokenizer(`at most ${vocabSize} tokens, as vocab_size`, String(tokenizer.vocabSize));
+  for (const [token, key, id] of [["<|mask|>", "mask_token_id", maskId], ["<|dlm_pad|>", "pad_token_id", padId]] as const) {
+    const found = tokenizer.id(token);
+    if (found !== id) throw wrongTokenizer(`${token} at id ${id}, as ${key}`, `it at ${found}`);
   }
-  const found = tokenizer.id("<|mask|>");
-  if (found === maskId) return;
-  throw new ModelError("WrongTokenizer", `tokenizer: expected <|mask|> at id ${maskId}, as mask_token_id in config.json, found it at ${found}. Use the tokenizer that the model was trained with.`);
 }
+
+const wrongTokenizer = (expected: string, found: string): ModelError =>
+  new ModelError("WrongTokenizer", `tokenizer: expected ${expected} in config.json, found ${found}. Use the tokenizer that the model was trained with.`);

@@ -18,6 +18,7 @@ export { diffusionFeeds, diffusionLossGraph, type DiffusionBatchShape, type Diff
 export { ModelError } from "./errors.ts";
 export { forward, predictingRow, type ForwardOptions } from "./forward.ts";
 export { checkVocabulary, modelTensors } from "./hugging-face.ts";
+export { loadModel, loadParameters, type LoadedModel } from "./load-model.ts";
 export { cartWeights, inverseLevelWeights, type LossWeights } from "./loss-weights.ts";
 export { drawNoiseLevel, noiseCanvas, type NoisedCanvas } from "./noise.ts";
 export type { DecodedCanvas } from "./open-canvas.ts";

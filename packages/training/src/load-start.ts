@@ -1,6 +1,6 @@
-import { loadCheckpoint, type MetricsLine, type NamedTensor } from "@diffucoder/formats";
+import { readCheckpointMetrics, type MetricsLine, type NamedTensor } from "@diffucoder/formats";
 import type { ArtifactRef, ArtifactStore } from "@diffucoder/lineage";
-import { checkParameters, fromHuggingFace, type ModelConfig } from "@diffucoder/model";
+import { loadModel, type ModelConfig } from "@diffucoder/model";
 import type { TrainingSummary } from "./training-summary.ts";
 
 /** A model as a stage begins with it. */
@@ -13,11 +13,10 @@ export interface StartingModel {
   readonly metrics: readonly MetricsLine[];
 }
 
-/** @throws ModelError, FormatError or ArtifactMissing when the checkpoint is not whole */
+/** @throws ModelError, TokenizerError, FormatError, ArtifactMissing or ArtifactCorrupt when the checkpoint is not whole */
 export async function loadStart(artifacts: ArtifactStore, ref: ArtifactRef): Promise<StartingModel> {
-  const { config, parameters, tokenizerJson, metrics } = await loadCheckpoint((path) => artifacts.file(ref, path));
-  const model = fromHuggingFace(config);
-  checkParameters(model, parameters);
+  const fileOf = (path: string) => artifacts.file(ref, path, { verify: true });
+  const { model, parameters, tokenizerJson } = await loadModel(fileOf);
   const { history = [] } = (await artifacts.manifest(ref)).meta as { history?: readonly TrainingSummary[] };
-  return { model, parameters, tokenizerJson, history, metrics };
+  return { model, parameters, tokenizerJson, history, metrics: await readCheckpointMetrics(fileOf) };
 }

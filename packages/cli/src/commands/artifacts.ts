@@ -23,7 +23,7 @@ export function exportCommand(): Command {
       await mkdir(folder, { recursive: true });
       const present = await readdir(folder);
       if (present.length > 0) throw new UsageError(`${folder}: expected an empty or new folder, found ${present.length} files`);
-      const files = layout === undefined ? await copyArtifact(store, ref, folder) : await exportModel((path) => store.artifacts.file(ref, path), folder, { layout, dtype: DTYPES[dtype] });
+      const files = layout === undefined ? await copyArtifact(store, ref, folder) : await exportModel((path) => store.artifacts.file(ref, path, { verify: true }), folder, { layout, dtype: DTYPES[dtype] });
       print("text", files, (all) => all.map((path) => join(folder, path)).join("\n"));
     });
 }

@@ -1,10 +1,9 @@
 // Axes: T canvas, W window.
 import { Command, InvalidArgumentError, Option } from "commander";
-import { loadCheckpoint } from "@diffucoder/formats";
 import { findArtifact, StageError, type Store } from "@diffucoder/lineage";
-import { ALGORITHMS, decode, decodeOptionsOf, decodingShape, fromHuggingFace, openSampler, refineDecoding, type CacheKind, type DecodeAlgorithm, type DecodingSettings } from "@diffucoder/model";
+import { ALGORITHMS, decode, decodeOptionsOf, decodingShape, loadModel, openSampler, refineDecoding, type CacheKind, type DecodeAlgorithm, type DecodingSettings } from "@diffucoder/model";
 import { END_OF_TURN, answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
-import { Tokenizer } from "@diffucoder/tokenizer";
+import type { Tokenizer } from "@diffucoder/tokenizer";
 import { z } from "zod";
 import { outputOption, print, type OutputFormat } from "../output.ts";
 import { UsageError, projectStore } from "../project.ts";
@@ -73,9 +72,7 @@ async function generate(name: string, options: Options): Promise<Answer> {
   const store = await projectStore();
   const ref = await findArtifact(store, name);
   if (ref.kind !== "checkpoint") throw new StageError({ code: "NotACheckpoint", message: `${name}: expected a checkpoint, found a ${ref.kind} artifact`, retryable: false });
-  const { config, parameters, tokenizerJson } = await loadCheckpoint((path) => store.artifacts.file(ref, path));
-  const model = fromHuggingFace(config);
-  const tokenizer = Tokenizer.fromJson(tokenizerJson);
+  const { model, parameters, tokenizer } = await loadModel((path) => store.artifacts.file(ref, path, { verify: true }));
   const { prompt, suffix, canvasLength } = await layOut(options, tokenizer, async () => (await trainedCanvas(store, ref.digest)) ?? model.maxPositions);
   const windowLength = Math.max(1, canvasLength - prompt.length); // a prompt that leaves no room is the decoder's to refuse
   const settings = settingsOf(options, windowLength - suffix.length);
