@@ -459,6 +459,16 @@ describe("a failure", () => {
     expect(await recordsOf(store).names(key)).toEqual(["attempt-000001-started"]);
   });
 
+  test.skipIf(!canMount)("to write what it needs meanwhile for want of room is DiskFull (needs root to mount a small disk)", async () => {
+    const store = await openStore(join(smallDisk(256), "store"));
+    const { definition } = counted(async (_request, { scratchDir }) => {
+      await writeFile(join(scratchDir, "big"), Buffer.alloc(300_000));
+      return { outputs: {}, summary: {} };
+    });
+    await expect(run(store, definition)).rejects.toMatchObject({ code: "DiskFull", retryable: false });
+    expect(await readdir(join(store.root, "scratch"))).toEqual([]);
+  });
+
   test.skipIf(!canMount)("to publish for want of room is DiskFull, and binds nothing (needs root to mount a small disk)", async () => {
     const store = await openStore(join(smallDisk(256), "store"));
     const { definition } = counted(async (_request, { scratchDir }) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactRef } from "./artifact-store.ts";
 import { describeCommit, describeEnvironment, packageVersion } from "./environment.ts";
-import { NondeterminismError, RepairFailed, StageCancelled, StageError } from "./errors.ts";
+import { NondeterminismError, RepairFailed, StageCancelled, StageError, refuseFullDisk } from "./errors.ts";
 import { canonicalJson, type JsonObject, type JsonValue } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Binding, RunFacts } from "./records.ts";
@@ -120,7 +120,7 @@ async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease:
     },
   };
   try {
-    const result = await definition.run(request, context);
+    const result = await refuseFullDisk(scratchDir, () => definition.run(request, context));
     const outputs = await publishOutputs(store, definition, result);
     await lease.check();
     const cpu = process.cpuUsage(startCpu);
