@@ -33,9 +33,12 @@ export { LeaseStore, type Lease } from "./lease.ts";
 export { findArtifact, lineageOf, planGarbage, verifyStore, type LineageNode, type LineageRun } from "./lineage-graph.ts";
 export { NameDrift, NameStore } from "./names.ts";
 export { StageRecords, type Acceptance, type Binding, type CheckpointRecord, type Cost, type RunFacts } from "./records.ts";
-export { findCached, runStage, type RunStageOptions, type StageOutcome } from "./run-stage.ts";
+export type { Piece, PieceStore } from "./pieces.ts";
+export { findCached, runPart, runStage, type RunStageOptions, type StageOutcome } from "./run-stage.ts";
 export type {
   NumericsProfile,
+  Part,
+  PartContext,
   StageContext,
   StageDefinition,
   StageOutput,

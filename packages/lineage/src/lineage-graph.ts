@@ -102,9 +102,12 @@ export async function verifyStore(store: Store): Promise<{ artifacts: number; da
   return { artifacts: refs.size, damaged };
 }
 
-/** Blobs that no record leads to, with their sizes: what a dead or fenced attempt left behind. */
-export async function planGarbage(store: Store): Promise<{ digest: string; bytes: number }[]> {
-  const live = new Set<string>();
+/**
+ * Blobs that no record leads to, with their sizes: what a dead or fenced attempt left behind, and pieces that no run has
+ * made or used for a week.
+ */
+export async function planGarbage(store: Store, now: () => number = Date.now): Promise<{ digest: string; bytes: number }[]> {
+  const live = await store.pieces.blobsUsedSince(now() - PIECES_LAST_MS);
   for (const ref of (await referencedArtifacts(store)).values()) {
     live.add(ref.digest);
     const files = await store.artifacts.manifest(ref).then(
@@ -119,6 +122,8 @@ export async function planGarbage(store: Store): Promise<{ digest: string; bytes
   }
   return garbage;
 }
+
+const PIECES_LAST_MS = 7 * 24 * 3_600_000;
 
 async function referencedArtifacts(store: Store): Promise<Map<string, ArtifactRef>> {
   const refs = new Map<string, ArtifactRef>();

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { listFolder, syncFile } from "./blob-store.ts";
 import { RecordCorrupt, refuseFullDisk } from "./errors.ts";
@@ -44,6 +44,25 @@ export class RecordStore {
       if (error instanceof SyntaxError) throw new RecordCorrupt(path, error);
       throw error;
     }
+  }
+
+  /** Marks a record as used now. */
+  async touch(folder: string, name: string): Promise<void> {
+    const time = new Date();
+    await utimes(join(this.#root, folder, `${name}.json`), time, time).catch(() => {}); // removed meanwhile
+  }
+
+  /** When a record was written or last marked, in milliseconds; undefined when there is none. */
+  async usedAt(folder: string, name: string): Promise<number | undefined> {
+    return stat(join(this.#root, folder, `${name}.json`)).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => undefined,
+    );
+  }
+
+  /** For records that only save time; no other is ever taken away. */
+  async remove(folder: string, name: string): Promise<void> {
+    await rm(join(this.#root, folder, `${name}.json`), { force: true });
   }
 
   /** Names of the records in a folder, sorted. */

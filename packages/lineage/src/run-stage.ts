@@ -7,8 +7,8 @@ import { NondeterminismError, RepairFailed, StageCancelled, StageError, refuseFu
 import { canonicalJson, type JsonObject, type JsonValue } from "./json.ts";
 import type { Lease } from "./lease.ts";
 import type { Binding, RunFacts } from "./records.ts";
-import type { NumericsProfile, StageContext, StageDefinition, StageProgress, StageRequest, StageResult } from "./stage.ts";
-import { resolveStage, type ResolvedStage } from "./stage-key.ts";
+import type { NumericsProfile, Part, PartContext, StageContext, StageDefinition, StageProgress, StageRequest, StageResult } from "./stage.ts";
+import { parseRequest, resolveStage, type ResolvedStage } from "./stage-key.ts";
 import type { Store } from "./store.ts";
 
 export interface RunStageOptions {
@@ -100,17 +100,9 @@ async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease:
     resumedFromStep: resumeFrom?.step ?? null,
   };
   await store.records.recordStart(key, run);
-  const workFolder = join(store.root, "scratch");
-  await mkdir(workFolder, { recursive: true });
-  const scratchDir = await mkdtemp(join(workFolder, `${definition.name}-`));
+  const scratchDir = await scratchFolder(store, definition);
   const context: StageContext = {
-    artifacts: store.artifacts,
-    scratchDir,
-    signal: options.signal,
-    now,
-    log,
-    numerics,
-    report: options.onProgress ?? (() => {}),
+    ...partContext(options, facts.sources, scratchDir),
     resumeFrom,
     saveCheckpoint: async (step, directory, meta) => {
       const ref = await store.artifacts.publish("checkpoint", directory, meta);
@@ -136,6 +128,33 @@ async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease:
   } catch (error) {
     await recordFailure(store, key, lease.number, error);
     throw error;
+  } finally {
+    await rm(scratchDir, { recursive: true, force: true });
+  }
+}
+
+async function scratchFolder(store: Store, { name }: StageDefinition): Promise<string> {
+  const workFolder = join(store.root, "scratch");
+  await mkdir(workFolder, { recursive: true });
+  return mkdtemp(join(workFolder, `${name}-`));
+}
+
+function partContext({ store, numerics, signal, now, log = () => {}, onProgress = () => {} }: RunStageOptions, sources: PartContext["sources"], scratchDir: string): PartContext {
+  const { artifacts, pieces } = store;
+  return { artifacts, pieces, sources, scratchDir, signal, now, log, numerics, report: onProgress };
+}
+
+/**
+ * Does one of the parts into which a stage divides its work. It leaves pieces and nothing else: no lease is taken, since
+ * two processes that do the same part leave the same.
+ *
+ * @param options.sources of the stage key, so that no part reads all sources for it
+ */
+export async function runPart(options: RunStageOptions & { readonly part: Part; readonly sources: PartContext["sources"] }): Promise<void> {
+  const { store, definition, part, sources } = options;
+  const scratchDir = await scratchFolder(store, definition);
+  try {
+    await definition.parts!.run(parseRequest(definition, options.request), part, partContext(options, sources, scratchDir));
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }

@@ -34,9 +34,7 @@ export async function resolveStage(
   request: StageRequest,
   dtype: NumericsProfile["dtype"],
 ): Promise<ResolvedStage> {
-  const recipe: unknown = parsePart(definition, "recipe", definition.recipeSchema, request.recipe);
-  const execution: unknown = parsePart(definition, "execution", definition.executionSchema, request.execution);
-  checkInputs(definition, request);
+  const { recipe, execution, ...rest } = parseRequest(definition, request);
   const code = await codeIdentity(definition);
   const sources = (await definition.sources?.(recipe, request.baseDirectory)) ?? {};
   const facts: KeyFacts = {
@@ -49,7 +47,15 @@ export async function resolveStage(
     dtype: definition.resource === "train" ? dtype : null,
   };
   const key = sha256(canonicalJson(JSON.parse(JSON.stringify(facts)) as JsonObject));
-  return { key, facts, request: { ...request, recipe, execution }, code };
+  return { key, facts, request: { ...rest, recipe, execution }, code };
+}
+
+/** A request with every default filled in. @throws InvalidRecipe */
+export function parseRequest(definition: StageDefinition, request: StageRequest): StageRequest {
+  const recipe: unknown = parsePart(definition, "recipe", definition.recipeSchema, request.recipe);
+  const execution: unknown = parsePart(definition, "execution", definition.executionSchema, request.execution);
+  checkInputs(definition, request);
+  return { ...request, recipe, execution };
 }
 
 function parsePart<T>(definition: StageDefinition, part: string, schema: StageDefinition<T>["recipeSchema"], value: unknown): T {

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { ArtifactKind, ArtifactRef, ArtifactStore } from "./artifact-store.ts";
+import type { PieceStore } from "./pieces.ts";
 import type { JsonObject } from "./json.ts";
 
 /** Bytes are promised equal only between runs of one profile. */
@@ -20,9 +21,13 @@ export interface StageProgress {
   readonly note?: string;
 }
 
-/** What a stage gets from outside, so that it runs the same with and without a server. */
-export interface StageContext {
+/** What a stage, or a part of its work, gets from outside, so that it runs the same with and without a server. */
+export interface PartContext {
   readonly artifacts: ArtifactStore;
+  /** Finished units of work, shared by the parts of a stage and by its attempts. */
+  readonly pieces: PieceStore;
+  /** Identity of each file outside the store that the recipe names, as in the stage key, by name. */
+  readonly sources: Readonly<Record<string, string>>;
   /** Private to this attempt; removed afterwards. */
   readonly scratchDir: string;
   /** Aborted: save a checkpoint, then throw StageCancelled. */
@@ -33,6 +38,10 @@ export interface StageContext {
   readonly numerics: NumericsProfile;
   /** Also the sign of life: call it at least every few seconds. */
   readonly report: (progress: StageProgress) => void;
+}
+
+/** What a whole stage gets. */
+export interface StageContext extends PartContext {
   /** Newest undamaged checkpoint of an earlier attempt at this stage key under the same numerics profile. */
   readonly resumeFrom: { readonly ref: ArtifactRef; readonly step: number } | undefined;
   readonly saveCheckpoint: (step: number, directory: string, meta: JsonObject) => Promise<ArtifactRef>;
@@ -95,4 +104,17 @@ export interface StageDefinition<R = any, E = any> {
    */
   plan?(recipe: R, inputs: Readonly<Record<string, StagePlan>>, baseDirectory?: string): StagePlan;
   run(request: StageRequest<R, E>, context: StageContext): Promise<StageResult>;
+  /** Work that several processes can share before `run`, which takes what they leave in `pieces` and makes what it misses. */
+  readonly parts?: {
+    /** How many; 1 leaves all to `run`. */
+    count(execution: E): number;
+    run(request: StageRequest<R, E>, part: Part, context: PartContext): Promise<void>;
+  };
+}
+
+/** One of the parts into which a stage's work is divided. */
+export interface Part {
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
 }

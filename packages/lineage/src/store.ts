@@ -5,14 +5,16 @@ import { FileBlobStore, type BlobStore } from "./blob-store.ts";
 import { refuseFullDisk } from "./errors.ts";
 import { LeaseStore } from "./lease.ts";
 import { NameStore } from "./names.ts";
+import { PieceStore } from "./pieces.ts";
 import { RecordStore } from "./record-store.ts";
 import { StageRecords } from "./records.ts";
 
-/** Everything that is kept: blobs, artifacts over them, records, names, leases. */
+/** Everything that is kept: blobs, artifacts and pieces over them, records, names, leases. */
 export interface Store {
   readonly root: string;
   readonly blobs: BlobStore;
   readonly artifacts: ArtifactStore;
+  readonly pieces: PieceStore;
   readonly records: StageRecords;
   readonly names: NameStore;
   readonly leases: LeaseStore;
@@ -26,6 +28,7 @@ export async function openStore(root: string, options: { readonly leaseExpiryMs?
     root,
     blobs,
     artifacts: new ArtifactStore(blobs),
+    pieces: new PieceStore(blobs, new RecordStore(join(root, "pieces"))),
     records: new StageRecords(new RecordStore(join(root, "records"))),
     names: new NameStore(new RecordStore(join(root, "names"))),
     leases: new LeaseStore(join(root, "leases"), options.leaseExpiryMs),

@@ -36,6 +36,7 @@ test("the package offers these names; removing one is a major version", () => {
     "planGarbage",
     "refuseFullDisk",
     "resolveStage",
+    "runPart",
     "runStage",
     "sha256",
     "verifyStore",

@@ -90,8 +90,10 @@ export class TemporaryStore {
 }
 
 /** What a stage is given beside its request. */
-export const stageContext = ({ artifacts }: Store, scratchDir: string, changes: Partial<StageContext> = {}): StageContext => ({
+export const stageContext = ({ artifacts, pieces }: Store, scratchDir: string, changes: Partial<StageContext> = {}): StageContext => ({
   artifacts,
+  pieces,
+  sources: {},
   scratchDir,
   signal: new AbortController().signal,
   now: () => performance.now(),
