@@ -94,7 +94,7 @@ async function corpusOf(name: string) {
   await mkdir(join(folder, name), { recursive: true });
   await writeFile(join(folder, `${name}.yaml`), CARD(name));
   const store = await openStore(join(folder, name, "store"));
-  const request = { recipe: { sources: [{ card: `${name}.yaml` }], quality: { thresholds: "stack-v2-like", changes: { frac_chars_alphabet: {} } } }, execution: { tables: "fresh" }, inputs: {}, seed: 1, baseDirectory: folder };
+  const request = { recipe: { sources: [{ card: `${name}.yaml` }], quality: { thresholds: "stack-v2-like", changes: { frac_chars_alphabet: {} } } }, execution: {}, inputs: {}, seed: 1, baseDirectory: folder };
   const numerics = { dtype: "fp32", instructionSet: "any", threads: 1, libtensorflow: "none" } as const;
   const { outputs } = await runStage({ store, definition: corpusStage, request, numerics, signal: new AbortController().signal, now: Date.now });
   await store.artifacts.materialize(outputs.documents!, join(folder, name, "documents"));

@@ -59,7 +59,7 @@ export const corpusRecipeSchema = z.strictObject({
 });
 
 export const corpusExecutionSchema = z.strictObject({
-  tables: z.enum(["cached", "fresh"]).default("cached").describe("whether attribute tables of earlier runs are used again where nothing that they depend on has changed"),
+  partitions: z.int().positive().default(1).describe("processes, on any number of workers, that share the reading and measuring of the sources before one puts the corpus together"),
   workers: z.int().nonnegative().default(0).describe("threads that search near-duplicates beside the main one"),
 });
 

@@ -1,16 +1,12 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import { docIdOf } from "@diffucoder/formats";
-import { sha256 } from "@diffucoder/lineage";
+import { closeSync, openSync, readSync } from "node:fs";
 import { TableWriter, tablePath, type Columns } from "./attribute-table.ts";
-import type { DataCard } from "./data-card.ts";
 import type { KeeperRule } from "./near-duplicates/keeper-order.ts";
-import { cleanText, type Unreadable } from "./sources/clean-text.ts";
-import type { SourceFile, UnreadReason } from "./sources/source-file.ts";
+import { recordsOf, type FileRecord, type ReadSlice } from "./sources/read-slice.ts";
+import type { SourceFile } from "./sources/source-file.ts";
 
 /** A distinct text, and the file of several equal ones that stands for it. Its text lies on the disk. */
-export interface PooledDocument extends Omit<SourceFile, "bytes"> {
+export interface PooledDocument extends Omit<SourceFile, "bytes" | "sha256" | "place"> {
   /** Of the clean text, before anything is redacted. */
   readonly docId: string;
   readonly source: string;
@@ -48,42 +44,46 @@ export const FILE_COLUMNS = {
 
 interface Pooled {
   document: PooledDocument;
+  /** Slice of its first file, which holds the text from there on. */
+  readonly slice: number;
   readonly offset: number;
+  /** Slice of the file that stands for it. */
+  standsIn: number;
 }
 
 type Breathe = (visited: number, documents: number) => Promise<void> | void;
 
 /**
- * The distinct texts of the sources, decoded and normalised. Texts are spilled to one file; in memory stay a few hundred
- * bytes for each.
+ * The distinct texts of slices of the sources. Texts stay in the slices' files; in memory are a few hundred bytes for
+ * each.
  */
 export class DocumentPool {
   readonly licenseFiles: LicenseFile[] = [];
+  readonly #slices: ReadSlice[] = [];
   readonly #byId = new Map<string, Pooled>();
+  /** By source, the places of its files and the slice of the first file there. */
+  readonly #places = new Map<string, Map<string, number>>();
+  readonly #doubtful = new Set<string>();
+  readonly #texts = new Map<number, number>();
   readonly #keeper: KeeperRule;
   readonly #breathe: Breathe;
-  readonly #spill: number;
-  readonly #table: TableWriter;
-  #spilledBytes = 0;
+  readonly #table: TableWriter | undefined;
   #files = 0;
 
-  private constructor(keeper: KeeperRule, spill: number, table: TableWriter, breathe: Breathe) {
+  private constructor(keeper: KeeperRule, table: TableWriter | undefined, breathe: Breathe) {
     this.#breathe = breathe;
     this.#keeper = keeper;
-    this.#spill = spill;
     this.#table = table;
   }
 
   /**
-   * @param scratch folder for the texts
-   * @param tables folder for the table of files
+   * @param tables folder for the table of files; none is written without it
    * @param breathe lets others work, and tells how far a visit is
    * @param keeper which of equal files stands for them: the first, or the one with most stars, then the newest
    */
-  static async create(options: { scratch: string; tables: string; keeper: KeeperRule; breathe?: Breathe }): Promise<DocumentPool> {
-    const { scratch, tables, keeper, breathe = () => {} } = options;
-    const table = await TableWriter.open(tablePath(tables, FILES_TABLE), FILE_COLUMNS);
-    return new DocumentPool(keeper, openSync(join(scratch, "texts"), "wx+"), table, breathe);
+  static async create(options: { tables?: string; keeper: KeeperRule; breathe?: Breathe }): Promise<DocumentPool> {
+    const { tables, keeper, breathe = () => {} } = options;
+    return new DocumentPool(keeper, tables === undefined ? undefined : await TableWriter.open(tablePath(tables, FILES_TABLE), FILE_COLUMNS), breathe);
   }
 
   get files(): number {
@@ -113,33 +113,47 @@ export class DocumentPool {
   }
 
   text(docId: string): string {
-    const { offset, document } = this.#byId.get(docId)!;
-    const bytes = Buffer.allocUnsafe(document.bytes);
-    for (let done = 0; done < bytes.length; ) done += readSync(this.#spill, bytes, done, bytes.length - done, offset + done);
+    const { slice, offset, document } = this.#byId.get(docId)!;
+    const [texts, bytes] = [this.#open(slice), Buffer.allocUnsafe(document.bytes)];
+    for (let done = 0; done < bytes.length; ) done += readSync(texts, bytes, done, bytes.length - done, offset + done);
     return bytes.toString();
   }
 
-  /** Adds a file: as a new document, as one more copy, or as a row that says why it is none. */
-  async add({ id: source, largestFileBytes }: DataCard, file: SourceFile): Promise<void> {
-    const number = this.#files++;
-    const { path, repository, commit, license, bytes } = file;
-    const isRead = bytes instanceof Uint8Array;
-    const decoded = isRead ? cleanText(bytes, largestFileBytes) : { reason: bytes.reason };
-    const docId = "text" in decoded ? docIdOf(decoded.text) : undefined;
-    if ("text" in decoded) this.#keep(docId!, decoded.text, source, number, file);
-    const [sizeBytes, digest] = isRead ? [bytes.length, sha256(bytes)] : [bytes.sizeBytes, undefined];
-    const reason: Unreadable | UnreadReason | undefined = "text" in decoded ? undefined : decoded.reason;
-    await this.#table.append({ doc_id: docId, source, path, repository, commit, license, size_bytes: sizeBytes, sha256: digest, reason });
+  /** Slices in the order of the sources. */
+  get slices(): readonly ReadSlice[] {
+    return this.#slices;
   }
 
-  addLicenseFile({ id: source }: DataCard, { bytes, repository, path }: SourceFile): void {
-    if (!(bytes instanceof Uint8Array) || bytes.length > LARGEST_LICENSE_BYTES) return;
-    this.licenseFiles.push({ source, repository, path, text: Buffer.from(bytes).toString() });
+  /**
+   * In which slice a document is first found, and in which one lies the file that stands for it.
+   *
+   * @returns also whether, of that slice alone, another file would stand for it
+   */
+  whereabouts(docId: string): { readonly first: number; readonly stands: number; readonly isDoubtful: boolean } {
+    const { slice, standsIn } = this.#byId.get(docId)!;
+    return { first: slice, stands: standsIn, isDoubtful: this.#doubtful.has(`${standsIn} ${docId}`) };
+  }
+
+  /**
+   * Adds the files of a slice, each as a new document, as one more copy, or as a row that says why it is none.
+   *
+   * @param visit called with each, and whether its place in the source was free
+   */
+  async add(source: string, slice: ReadSlice, visit: (record: FileRecord, isPlaceFree: boolean) => void = () => {}): Promise<void> {
+    const number = this.#slices.push(slice) - 1;
+    for (const record of await recordsOf(slice)) {
+      const { repository, path, licence } = record;
+      const isPlaceFree = this.#claim(source, record, number);
+      if (licence !== undefined && isPlaceFree) this.licenseFiles.push({ source, repository, path, text: licence });
+      if (record.role === "included") await this.#addIncluded(source, isPlaceFree ? record : withoutPlace(record), number);
+      visit(record, isPlaceFree);
+    }
   }
 
   /** Ends the adding. */
   async seal(): Promise<void> {
-    await this.#table.close();
+    await this.#table?.close();
+    this.#places.clear();
   }
 
   /** Covers all that inner stages see: documents in their order with what stands for each, and licence files. */
@@ -151,30 +165,63 @@ export class DocumentPool {
   }
 
   close(): void {
-    closeSync(this.#spill);
+    for (const texts of this.#texts.values()) closeSync(texts);
+    this.#texts.clear();
   }
 
-  #keep(docId: string, text: string, source: string, number: number, { bytes: _, ...file }: SourceFile): void {
+  #open(slice: number): number {
+    const known = this.#texts.get(slice);
+    if (known !== undefined) return known;
+    const [oldest] = this.#texts;
+    if (oldest !== undefined && this.#texts.size === MOST_OPEN_FILES) {
+      closeSync(oldest[1]);
+      this.#texts.delete(oldest[0]);
+    }
+    const texts = openSync(this.#slices[slice]!.files.texts!.location, "r");
+    this.#texts.set(slice, texts);
+    return texts;
+  }
+
+  /** Whether no earlier file of the source is at the place of this one. */
+  #claim(source: string, { place, text }: FileRecord, slice: number): boolean {
+    if (place === undefined) return true;
+    const places = this.#places.get(source) ?? new Map<string, number>();
+    this.#places.set(source, places);
+    const taken = places.get(place);
+    if (taken === undefined) places.set(place, slice);
+    else if (taken !== slice && text !== undefined) this.#doubtful.add(`${slice} ${text.docId}`);
+    return taken === undefined;
+  }
+
+  async #addIncluded(source: string, record: FileRecord, slice: number): Promise<void> {
+    const number = this.#files++;
+    const { path, repository, commit, license, sizeBytes, sha256, text, reason } = record;
+    if (text !== undefined) this.#keep(text, source, number, record, slice);
+    await this.#table?.append({ doc_id: text?.docId, source, path, repository, commit, license, size_bytes: sizeBytes, sha256, reason });
+  }
+
+  #keep({ docId, offset, bytes }: FileRecord["text"] & object, source: string, number: number, record: FileRecord, slice: number): void {
+    const { role: _, sizeBytes: _size, sha256: _sha256, inTree: _inTree, text: _text, place: _place, ...file } = record;
     const known = this.#byId.get(docId);
     if (known === undefined) {
-      const bytes = Buffer.from(text);
-      writeSync(this.#spill, bytes, 0, bytes.length, this.#spilledBytes);
-      this.#byId.set(docId, { offset: this.#spilledBytes, document: { ...file, docId, source, bytes: bytes.length, file: number, copies: 1, licenses: [file.license] } });
-      this.#spilledBytes += bytes.length;
+      this.#byId.set(docId, { slice, offset, standsIn: slice, document: { ...file, docId, source, bytes, file: number, copies: 1, licenses: [file.license] } });
       return;
     }
     const { document } = known;
     const copies = document.copies + 1;
     const licenses = document.licenses.includes(file.license) ? document.licenses : [...document.licenses, file.license];
     const isBetter = this.#keeper === "most-stars" && isPreferred(file, document);
-    known.document = isBetter ? { ...file, docId, source, bytes: document.bytes, file: number, copies, licenses } : { ...document, copies, licenses };
+    known.document = isBetter ? { ...file, docId, source, bytes, file: number, copies, licenses } : { ...document, copies, licenses };
+    if (isBetter) known.standsIn = slice;
   }
 }
 
-function isPreferred(a: Omit<SourceFile, "bytes">, b: Omit<SourceFile, "bytes">): boolean {
+const withoutPlace = ({ text: _, sha256: _sha256, ...record }: FileRecord): FileRecord => ({ ...record, reason: "duplicate-path" });
+
+function isPreferred(a: Pick<SourceFile, "stars" | "committedAt">, b: Pick<SourceFile, "stars" | "committedAt">): boolean {
   const [starsA, starsB] = [a.stars ?? 0, b.stars ?? 0];
   return starsA !== starsB ? starsA > starsB : (a.committedAt ?? "") > (b.committedAt ?? "");
 }
 
 const DOCUMENTS_PER_BREATH = 64;
-const LARGEST_LICENSE_BYTES = 1 << 18;
+const MOST_OPEN_FILES = 256;

@@ -23,6 +23,18 @@ export class SourceDrift extends StageError {
   }
 }
 
+/** A source became another one while it was read. */
+export class SourceChanged extends StageError {
+  constructor(card: string) {
+    super({
+      code: "SourceChanged",
+      message: `card ${card}: expected its files to stay as they were when the run began, found others. Leave the source alone, then \`diffucoder retry\`.`,
+      retryable: true,
+      details: { card },
+    });
+  }
+}
+
 /** A file of a source cannot be read to its end: cut off, malformed, or made to swell. */
 export class SourceCorrupt extends StageError {
   constructor(facts: { card: string; file: string; row: number; problem: string; cause?: unknown }) {

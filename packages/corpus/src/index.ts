@@ -2,7 +2,7 @@ export { corpusRecipeSchema, tokenizeRecipeSchema, type CorpusRecipe, type Token
 export { ContaminationIndex, type BenchmarkItem } from "./contamination.ts";
 export { readDataCard, type DataCard } from "./data-card.ts";
 export { explainDocument, findFates, type CorpusFile, type Explanation, type FileFate, type FiredRule, type Margin, type TokenUse } from "./explain-document.ts";
-export { EmptyCorpus, InvalidCard, LossAlarm, SourceCorrupt, SourceDrift, SourceMissing } from "./errors.ts";
+export { EmptyCorpus, InvalidCard, LossAlarm, SourceChanged, SourceCorrupt, SourceDrift, SourceMissing } from "./errors.ts";
 export {
   findNearDuplicates,
   type CandidatePair,

@@ -1,7 +1,7 @@
 import type { JsonObject } from "@diffucoder/lineage";
 import type { BenchmarkItem } from "./contamination.ts";
 import type { Columns, Row } from "./attribute-table.ts";
-import type { DocumentPool } from "./document-pool.ts";
+import type { DocumentPool, LicenseFile, PooledDocument } from "./document-pool.ts";
 import type { DroppingStage } from "./dropping-stages.ts";
 import type { Policy } from "./policy.ts";
 
@@ -15,6 +15,8 @@ export interface InnerStage {
   readonly module: string;
   /** Other files that decide it, such as grammars. */
   readonly assets?: readonly string[];
+  /** `document`: a document's rows depend on its path and text alone, so that slices can be measured apart. */
+  readonly scope: "document" | "corpus";
   /** Beside `doc_id`, which comes first. */
   readonly columns: Columns;
   /** What it would do under a policy; nothing when the policy does not ask for it. */
@@ -26,7 +28,16 @@ export interface InnerStage {
 export interface Measurement {
   /** All that the rows depend on beside code and documents. */
   readonly settings: JsonObject;
-  rows(pool: DocumentPool): AsyncIterable<Row> | Iterable<Row>;
+  rows(documents: Documents): AsyncIterable<Row> | Iterable<Row>;
+}
+
+/** What is measured: all documents, or for a stage of scope `document` some of them. */
+export interface Documents {
+  readonly licenseFiles: readonly LicenseFile[];
+  documents(): Iterable<PooledDocument>;
+  /** As `documents`, taking a breath now and then. */
+  visit(): AsyncIterable<PooledDocument>;
+  text(docId: string): string;
 }
 
 /** What stages may use of the world. */

@@ -2,18 +2,27 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { writeDocuments, type DocumentRow } from "@diffucoder/formats";
-import { InvalidRecipe, StageCancelled, type JsonObject, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import {
+  InvalidRecipe,
+  StageCancelled,
+  type JsonObject,
+  type Part,
+  type PartContext,
+  type StageContext,
+  type StageDefinition,
+  type StageRequest,
+  type StageResult,
+} from "@diffucoder/lineage";
 import { readTable, tablePath } from "./attribute-table.ts";
 import { benchmarkIdentity, readBenchmark } from "./benchmarks.ts";
 import { corpusExecutionSchema, corpusRecipeSchema, type CorpusExecution, type CorpusRecipe } from "./config.ts";
 import type { BenchmarkItem } from "./contamination.ts";
 import { readDataCard, type DataCard } from "./data-card.ts";
 import { DocumentPool } from "./document-pool.ts";
-import { EmptyCorpus } from "./errors.ts";
-import type { InnerStage } from "./inner-stage.ts";
+import { EmptyCorpus, SourceChanged } from "./errors.ts";
 import { INNER_STAGES } from "./inner-stages.ts";
 import { judgeDocuments } from "./judge-documents.ts";
-import { measureTable } from "./measure-tables.ts";
+import { measureSlice, measureTable, type Measuring } from "./measure-tables.ts";
 import { policyOf, type Policy } from "./policy.ts";
 import { GRAMMARS } from "./quality/syntax.ts";
 import { buildReport, type CorpusReport } from "./report/build-report.ts";
@@ -21,13 +30,17 @@ import { CorpusFlow, type Account } from "./report/corpus-flow.ts";
 import { checkLosses } from "./report/loss-alarm.ts";
 import { renderReport } from "./report/render-report.ts";
 import { keptDocuments, writeDrops } from "./select-documents.ts";
-import { identityOf, readSource } from "./sources/read-source.ts";
+import { readSlice, type ReadSlice } from "./sources/read-slice.ts";
+import { SourceTotals, identityOf, slicesOf } from "./sources/read-source.ts";
 import { CardCheck } from "./waivers.ts";
 
 /**
  * Files of the sources that cards name, as documents: clean, without duplicates, apart from benchmarks, split once.
  *
- *     sources ─> pool of distinct texts ─> one table a stage ─> verdicts ─> documents, drops, report
+ *     sources ─> slices ─> pool of distinct texts ─> one table a stage ─> verdicts ─> documents, drops, report
+ *
+ * Slices are read, and measured by the stages that look at a document alone, one by one: each is a piece that any process
+ * may make. All that has to see the whole is done by `runCorpus`, from the pieces and in the order of the sources.
  */
 export const corpusStage: StageDefinition<CorpusRecipe, CorpusExecution> = {
   name: "corpus",
@@ -41,6 +54,7 @@ export const corpusStage: StageDefinition<CorpusRecipe, CorpusExecution> = {
   executionSchema: corpusExecutionSchema,
   sources: identifySources,
   run: runCorpus,
+  parts: { count: ({ partitions }) => partitions, run: runPart },
 };
 
 async function identifySources(recipe: CorpusRecipe, baseDirectory: string): Promise<Record<string, string>> {
@@ -54,21 +68,36 @@ async function identifySources(recipe: CorpusRecipe, baseDirectory: string): Pro
   return identities;
 }
 
-async function runCorpus({ recipe, execution, seed, baseDirectory }: StageRequest<CorpusRecipe, CorpusExecution>, context: StageContext): Promise<StageResult> {
-  const cards = await readCards(recipe, baseDirectory);
-  const policy = policyOf(recipe, cards, execution.workers);
+type Request = StageRequest<CorpusRecipe, CorpusExecution>;
+
+/** Reads and measures the slices that fall to a part: each in turn to the next one. */
+async function runPart(request: Request, part: Part, context: PartContext): Promise<void> {
+  const { cards, progress, measurings } = await prepare(request, context);
+  let number = 0;
+  for (const [index, card] of cards.entries()) {
+    progress.begin(`reading ${card.id}`, index);
+    for await (const slice of readSlices(card, undefined, { context, progress, isWanted: () => number++ % part.count === part.index })) {
+      for (const measuring of measurings) if (measuring.stage.scope === "document") await measureSlice(measuring, slice, `${card.id}: slice ${number}, ${measuring.stage.name}`);
+    }
+  }
+}
+
+async function runCorpus(request: Request, context: StageContext): Promise<StageResult> {
+  const { recipe, seed } = request;
+  const { cards, policy, benchmarkItems, progress, measurings } = await prepare(request, context);
   const check = new CardCheck(recipe.waivers);
-  const benchmarkItems = await readBenchmarks(policy, baseDirectory);
-  const [directory, scratch] = [join(context.scratchDir, "documents"), join(context.scratchDir, "work")];
+  const directory = join(context.scratchDir, "documents");
   const tables = join(directory, "attributes");
   await mkdir(tables, { recursive: true });
-  await mkdir(scratch);
-  const progress = new Progress(context, cards.length);
-  const pool = await DocumentPool.create({ scratch, tables, keeper: policy.keeper, breathe: (visited, documents) => progress.breathe(`${visited} of ${documents} documents`) });
+  const pool = await DocumentPool.create({ tables, keeper: policy.keeper, breathe: (visited, documents) => progress.breathe(`${visited} of ${documents} documents`) });
   try {
-    await readAll(cards, check, pool, progress);
-    const stages = await measureAll(policy, { pool, tables, scratchDir: scratch, signal: context.signal, benchmarkItems, isCached: execution.tables === "cached" }, progress);
+    await readAll(cards, check, pool, context, progress);
+    for (const measuring of measurings) {
+      progress.begin(measuring.stage.name);
+      await measureTable(measuring, pool, tables);
+    }
     progress.begin("judging");
+    const stages = measurings.map(({ stage }) => stage);
     const verdicts = await judgeDocuments({ stages, policy, pool, tables, seed });
     const flow = new CorpusFlow(await languages(tables));
     const selection = { pool, tables, verdicts, flow };
@@ -89,12 +118,30 @@ async function runCorpus({ recipe, execution, seed, baseDirectory }: StageReques
   }
 }
 
-async function readCards({ sources }: CorpusRecipe, baseDirectory: string): Promise<DataCard[]> {
-  const cards: DataCard[] = [];
+/** What a request asks for: its cards with their identities, the policy, and what each stage inside would do. */
+async function prepare({ recipe, execution, baseDirectory }: Request, context: PartContext) {
+  const cards = await readCards(recipe, baseDirectory, context.sources);
+  const policy = policyOf(recipe, cards, execution.workers);
+  const benchmarkItems = await readBenchmarks(policy, baseDirectory);
+  const progress = new Progress(context, cards.length);
+  const breathe = (note: string) => progress.breathe(note);
+  const measurings: Measuring[] = [];
+  for (const stage of INNER_STAGES) {
+    const measurement = await stage.prepare(policy, { scratchDir: context.scratchDir, signal: context.signal, benchmarkItems });
+    if (measurement !== undefined) measurings.push({ stage, measurement, keeper: policy.keeper, context, breathe });
+  }
+  return { cards, policy, benchmarkItems, progress, measurings };
+}
+
+/** A card, and what the stage key says of its source. */
+type IdentifiedCard = DataCard & { readonly identity: string };
+
+async function readCards({ sources }: CorpusRecipe, baseDirectory: string, identities: PartContext["sources"]): Promise<IdentifiedCard[]> {
+  const cards: IdentifiedCard[] = [];
   for (const { card: path } of sources) {
     const card = await readDataCard(resolve(baseDirectory, path));
     if (cards.some(({ id }) => id === card.id)) throw new InvalidRecipe("stage corpus", [`sources: expected cards of different ids, found ${card.id} again at ${path}`]);
-    cards.push(card);
+    cards.push({ ...card, identity: identities[path]! });
   }
   return cards;
 }
@@ -105,53 +152,48 @@ async function readBenchmarks({ decontamination }: Policy, baseDirectory: string
   return items;
 }
 
-async function readAll(cards: readonly DataCard[], check: CardCheck, pool: DocumentPool, progress: Progress): Promise<void> {
+/** Reads every source into the pool and compares it with its card. */
+async function readAll(cards: readonly IdentifiedCard[], check: CardCheck, pool: DocumentPool, context: PartContext, progress: Progress): Promise<void> {
   for (const [index, card] of cards.entries()) {
     progress.begin(`reading ${card.id}`, index);
-    for await (const { file, isIncluded } of readSource(card, check)) {
-      if (!isIncluded) {
-        pool.addLicenseFile(card, file);
-        continue;
-      }
-      await pool.add(card, file);
-      if ((pool.files - 1) % FILES_PER_BREATH === 0) await progress.breathe(`${card.id}: ${pool.files} files`);
+    const [totals, found] = [new SourceTotals(), [] as string[]];
+    for await (const slice of readSlices(card, check, { context, progress, isWanted: () => true })) {
+      if (slice.isFound) found.push(slice.key);
+      await pool.add(card.id, slice, (record, isPlaceFree) => totals.add(record, isPlaceFree));
+      await progress.breathe(`${card.id}: ${pool.files} files`);
     }
+    totals.check(card, check);
+    if (card.origin.kind !== "tree" || totals.identity(card) === card.identity) continue;
+    for (const key of found) await context.pieces.forget(key); // one of them is of another time
+    throw new SourceChanged(card.id);
   }
   await pool.seal();
 }
 
-const FILES_PER_BREATH = 64;
-
-interface Measuring {
-  readonly pool: DocumentPool;
-  readonly tables: string;
-  readonly scratchDir: string;
-  readonly signal: AbortSignal;
-  readonly benchmarkItems: readonly BenchmarkItem[];
-  readonly isCached: boolean;
+interface Reading {
+  readonly context: PartContext;
+  readonly progress: Progress;
+  readonly isWanted: () => boolean;
 }
 
-/** @returns the stages that the policy asks for */
-async function measureAll(policy: Policy, { pool, tables, isCached, ...tools }: Measuring, progress: Progress): Promise<InnerStage[]> {
-  const stages: InnerStage[] = [];
-  for (const stage of INNER_STAGES) {
-    const measurement = await stage.prepare(policy, tools);
-    if (measurement === undefined) continue;
-    progress.begin(stage.name);
-    await measureTable(stage, measurement, pool, tables, { isCached });
-    stages.push(stage);
+async function* readSlices(card: IdentifiedCard, check: CardCheck | undefined, { context, progress, isWanted }: Reading): AsyncGenerator<ReadSlice> {
+  let number = 0;
+  for await (const entries of slicesOf(card, check)) {
+    const slice = { card, source: card.identity, number: number++, entries, context };
+    const breathe = () => progress.breathe(`${card.id}: slice ${number}`);
+    if (isWanted()) yield await readSlice({ ...slice, breathe });
+    else await breathe();
   }
-  return stages;
 }
 
 /** Where the stage is, and its ear for a request to stop. */
 class Progress {
-  readonly #context: StageContext;
+  readonly #context: PartContext;
   readonly #sources: number;
   #step = 0;
   #doing = "";
 
-  constructor(context: StageContext, sources: number) {
+  constructor(context: PartContext, sources: number) {
     this.#context = context;
     this.#sources = sources;
   }

@@ -221,11 +221,17 @@ test("progress names the source and the files read, often enough to count as a s
   await runCorpus(await emptyStore(), { sources: [TREE, { card: TINY_TASKS }] }, {}, { onProgress: ({ step, totalSteps, unit, note }) => notes.push(`${step}/${totalSteps} ${unit}: ${note}`) });
   expect(notes).toEqual([
     "0/2 sources: reading tiny-tree",
-    "0/2 sources: tiny-tree: 1 files",
+    "0/2 sources: tiny-tree: slice 1",
+    "0/2 sources: tiny-tree: 8 files",
     "1/2 sources: reading tiny-tasks",
-    ...[65, 129, 193, 257].map((files) => `1/2 sources: tiny-tasks: ${files} files`),
+    ...Array.from({ length: 4 }, () => "1/2 sources: tiny-tasks: slice 1"),
+    "1/2 sources: tiny-tasks: 264 files",
+    "1/2 sources: tiny-tasks: slice 2",
+    "1/2 sources: tiny-tasks: 308 files",
     "2/2 sources: exact-duplicates",
-    ...["language", "near-duplicates", "judging", "writing"].flatMap((stage) => [
+    "2/2 sources: language",
+    ...["1 of 3", "2 of 3", "2 of 3", "2 of 3", "2 of 3", "3 of 3"].map((slice) => `2/2 sources: language: slice ${slice}`),
+    ...["near-duplicates", "judging", "writing"].flatMap((stage) => [
       `2/2 sources: ${stage}`,
       ...(stage === "judging" ? [] : [1, 65, 129, 193, 257].map((visited) => `2/2 sources: ${stage}: ${visited} of 305 documents`)),
     ]),
@@ -235,7 +241,7 @@ test("progress names the source and the files read, often enough to count as a s
 // The request comes from outside, as a signal does: the stage has to take a breath to hear it.
 test.each([
   ["before the first file", "reading tiny-tree"],
-  ["between files", "tiny-tasks: 129 files"],
+  ["between files", "tiny-tasks: slice 2"],
 ])("a request to stop is honoured %s, and the next run starts afresh", async (_, at) => {
   const store = await emptyStore();
   const controller = new AbortController();

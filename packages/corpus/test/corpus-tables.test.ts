@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DOCUMENTS_FILE, docIdOf, openShards, readDocuments } from "@diffucoder/formats";
 import { sha256, type ArtifactRef, type Store } from "@diffucoder/lineage";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { stringify } from "yaml";
 import { readTable, type Row } from "../src/attribute-table.ts";
 import { explainDocument } from "../src/index.ts";
@@ -15,14 +15,10 @@ import { addTable, program, tableCorpus, type TableRow } from "./table-corpus.ts
 import { tinyCard } from "./tiny-card.ts";
 import { temporaryDirectory, writeTree } from "./temporary-directory.ts";
 
-afterEach(() => {
-  vi.unstubAllEnvs();
-});
-
-async function build(rows: readonly TableRow[], recipe: object = {}, changes: Parameters<typeof tableCorpus>[1] = {}, execution: object = { tables: "fresh" }) {
+async function build(rows: readonly TableRow[], recipe: object = {}, changes: Parameters<typeof tableCorpus>[1] = {}) {
   const { baseDirectory, source } = await tableCorpus(rows, changes);
   const store = await emptyStore();
-  const { outputs, summary } = await runCorpus(store, { sources: [source], ...recipe }, { baseDirectory, execution });
+  const { outputs, summary } = await runCorpus(store, { sources: [source], ...recipe }, { baseDirectory });
   return open(store, outputs.documents!, summary);
 }
 
@@ -268,36 +264,27 @@ test("each stage's count goes in where the one before left off, in all and by so
   expect(page).toContain("| exact-duplicates | 3 | exact-duplicate | 1 | 33.33 % |");
 });
 
-test("a table is measured once and used again while code, settings and documents are the same; a damaged one is made anew", async () => {
-  const cache = await temporaryDirectory();
-  vi.stubEnv("DIFFUCODER_CACHE", cache);
+test("a piece is made once and used again while code, settings and documents are the same; a damaged one is made anew", async () => {
   const { baseDirectory, source } = await tableCorpus([ALPHA, BETA]);
-  const folder = join(cache, "corpus-tables");
-  const run = async (recipe: object) => {
-    const { outputs } = await runCorpus(await emptyStore(), { sources: [source], ...recipe }, { baseDirectory, execution: { tables: "cached" } });
-    return { digest: outputs.documents!.digest, entries: (await readdir(folder)).sort() };
+  const store = await emptyStore();
+  const folder = join(store.root, "pieces");
+  const run = async (recipe: object, seed = 1) => {
+    const { outputs } = await runCorpus(store, { sources: [source], ...recipe }, { baseDirectory, seed });
+    return { digest: outputs.documents!.digest, pieces: (await readdir(folder)).sort() };
   };
   const first = await run({ quality: { thresholds: "refinecode" } });
-  expect(first.entries).toHaveLength(3); // exact duplicates, language, quality
+  expect(first.pieces).toHaveLength(4); // the files, exact duplicates, language, quality
   const stricter = await run({ quality: { thresholds: "refinecode", changes: { num_words: { least: 31 } } } });
-  expect(stricter.entries).toEqual(first.entries); // another threshold, no other table
+  expect(stricter.pieces).toEqual(first.pieces); // another threshold, no other table
   const more = await run({ quality: { thresholds: "refinecode" }, personalData: "redact" });
-  expect(more.entries).toHaveLength(4);
-  for (const entry of first.entries) for (const file of await readdir(join(folder, entry))) await writeFile(join(folder, entry, file), "damaged");
-  expect(await run({ quality: { thresholds: "refinecode" } })).toMatchObject({ digest: first.digest });
-  await rm(folder, { recursive: true });
-  expect(await run({ quality: { thresholds: "refinecode" } })).toEqual(first);
-});
-
-test("equal runs give equal bytes, from the cache or not, in one thread or several", async () => {
-  vi.stubEnv("DIFFUCODER_CACHE", await temporaryDirectory());
-  const { baseDirectory, source } = await tableCorpus([ALPHA, BETA, ...CHAIN]);
-  const digests = new Set<string>();
-  for (const execution of [{ tables: "fresh" }, { tables: "cached" }, { tables: "cached" }, { tables: "fresh", workers: 2 }]) {
-    const { outputs } = await runCorpus(await emptyStore(), { sources: [source], preset: "refinecode" }, { baseDirectory, execution });
-    digests.add(outputs.documents!.digest);
+  expect(more.pieces).toHaveLength(5);
+  const before = await run({ quality: { thresholds: "refinecode" } }, 2);
+  for (const piece of first.pieces) {
+    const { files } = JSON.parse(await readFile(join(folder, piece, "piece.json"), "utf8")) as { files: Record<string, { sha256: string }> };
+    for (const { sha256: digest } of Object.values(files)) await writeFile((await store.blobs.locate(digest))!, "damaged");
   }
-  expect(digests.size).toBe(1);
+  await rm(join(store.root, "records"), { recursive: true });
+  expect(await run({ quality: { thresholds: "refinecode" } }, 2)).toEqual({ ...before, pieces: more.pieces });
 });
 
 test("why: a dropped file, its rule with value and bound, its equals and its likes", async () => {

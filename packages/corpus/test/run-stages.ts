@@ -7,7 +7,7 @@ export const FIXTURES = join(import.meta.dirname, "fixtures");
 export const TINY_TASKS = "../../../../data-cards/tiny-tasks.yaml";
 export const TINY_BENCHMARK = { kind: "file", path: "tiny-benchmark.jsonl", sha256: "18995e7eacdb0a2234d4a48872e05f1e7e5c037012c80f780f4ce55d7fe20aa7" } as const;
 
-const NUMERICS: NumericsProfile = { dtype: "fp32", instructionSet: "any", threads: 1, libtensorflow: "none" };
+export const PORTABLE: NumericsProfile = { dtype: "fp32", instructionSet: "any", threads: 1, libtensorflow: "none" };
 
 type Request = Partial<RunStageOptions["request"]>;
 type Options = Partial<Pick<RunStageOptions, "signal" | "onProgress">>;
@@ -17,7 +17,7 @@ export async function emptyStore(): Promise<Store> {
 }
 
 export function runCorpus(store: Store, recipe: unknown, request: Request = {}, options: Options = {}): Promise<StageOutcome> {
-  return run(store, corpusStage, { recipe, execution: { tables: "fresh" }, ...request }, options);
+  return run(store, corpusStage, { recipe, ...request }, options);
 }
 
 export function runTokenize(store: Store, recipe: unknown, inputs: Request["inputs"] & object, request: Request = {}, options: Options = {}): Promise<StageOutcome> {
@@ -28,7 +28,7 @@ function run(store: Store, definition: RunStageOptions["definition"], request: R
   return runStage({
     store,
     definition,
-    numerics: NUMERICS,
+    numerics: PORTABLE,
     signal: new AbortController().signal,
     now: () => performance.now(),
     ...options,

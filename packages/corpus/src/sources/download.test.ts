@@ -43,6 +43,13 @@ test("a file is fetched once and kept under its digest", async () => {
   expect(ranges).toEqual([undefined]);
 });
 
+test("two that want a file at once fetch it once", async () => {
+  const { url, ranges } = await serve(sendRange);
+  const paths = await Promise.all([fetchPinned("one", url, DIGEST), fetchPinned("other", url, DIGEST)]);
+  expect(paths[0]).toBe(paths[1]);
+  expect(ranges).toEqual([undefined]);
+});
+
 test("a transfer that broke off may be tried again, and goes on where it stopped", async () => {
   let calls = 0;
   const { url, folder, ranges } = await serve((request, response) => {

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { cacheDirectory, hashFile, refuseFullDisk } from "@diffucoder/lineage";
 import { SourceDrift, SourceMissing } from "../errors.ts";
+import { fetchAlone } from "./fetch-alone.ts";
 
 /**
  * A remote file pinned by digest, fetched once into the cache. A transfer that broke off goes on where it stopped, where
@@ -18,6 +19,11 @@ export async function fetchPinned(card: string, url: string, sha256: string): Pr
   const path = join(directory, sha256);
   if ((await sizeOf(path)) !== undefined) return path;
   await mkdir(directory, { recursive: true });
+  return fetchAlone(path, () => fetchPart(card, url, sha256, path));
+}
+
+async function fetchPart(card: string, url: string, sha256: string, path: string): Promise<string> {
+  if ((await sizeOf(path)) !== undefined) return path; // by another process meanwhile
   const part = `${path}.part`;
   await refuseFullDisk(part, () => transfer(card, url, part));
   const found = await hashFile(part);

@@ -2,8 +2,9 @@ import { execFileSync } from "node:child_process";
 import { chmod, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { loadEntries } from "../../test/load-entries.ts";
 import { temporaryDirectory, writeTree } from "../../test/temporary-directory.ts";
-import { readGit } from "./git-source.ts";
+import { listGit } from "./git-source.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -25,7 +26,7 @@ async function repositoryOf(files: Record<string, string | Uint8Array>) {
   return { directory, git, commit };
 }
 
-const read = (repository: string, commit: string) => Array.fromAsync(readGit({ card: "tiny", repository, commit, license: "MIT", largestFileBytes: 100 }));
+const read = (repository: string, commit: string) => loadEntries(listGit({ card: "tiny", repository, commit, license: "MIT", largestFileBytes: 100 }));
 
 test("files are those of the commit, whatever came later, in order of their paths, with where and when", async () => {
   const { directory, commit } = await repositoryOf({ "b.py": "b = 1\n", "a/ü c.py": "", "a.py": Uint8Array.of(0, 10, 255), "large.txt": "x".repeat(101) });

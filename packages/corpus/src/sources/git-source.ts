@@ -5,7 +5,8 @@ import { promisify } from "node:util";
 import { cacheDirectory, sha256 } from "@diffucoder/lineage";
 import { SourceMissing } from "../errors.ts";
 import { ByteReader } from "./byte-reader.ts";
-import type { SourceFile, UnreadReason } from "./source-file.ts";
+import { fetchAlone } from "./fetch-alone.ts";
+import type { SourceEntry, UnreadReason } from "./source-file.ts";
 
 export interface GitOptions {
   readonly card: string;
@@ -17,12 +18,12 @@ export interface GitOptions {
 }
 
 /**
- * Files of a repository at a commit, in order of their paths. The commit is fetched once, alone, into a bare repository
+ * Files of a repository at a commit, in order of their paths; to be read while the list is at work. The commit is fetched once, alone, into a bare repository
  * of the cache; nothing is checked out, so that no hook, filter or link of the repository has a say.
  *
  * @throws SourceMissing
  */
-export async function* readGit(options: GitOptions): AsyncGenerator<SourceFile> {
+export async function* listGit(options: GitOptions): AsyncGenerator<SourceEntry> {
   const { license, repository, commit, largestFileBytes } = options;
   const directory = await fetchCommit(options);
   const committedAt = new Date(Number(await git(directory, "show", "--no-patch", "--format=%ct", commit)) * 1000).toISOString();
@@ -32,7 +33,7 @@ export async function* readGit(options: GitOptions): AsyncGenerator<SourceFile> 
   try {
     for (const { path, kind, object, sizeBytes } of entries.sort((a, b) => (a.path < b.path ? -1 : 1))) {
       const reason: UnreadReason | undefined = kind !== "file" ? kind : sizeBytes > largestFileBytes ? "too-large" : undefined;
-      yield { ...rest, path, bytes: reason === undefined ? await blobs.read(object) : { reason, sizeBytes } };
+      yield { heldBytes: 0, load: async () => ({ ...rest, path, bytes: reason === undefined ? await blobs.read(object) : { reason, sizeBytes } }) };
     }
   } finally {
     blobs.close();
@@ -43,12 +44,14 @@ async function fetchCommit({ card, repository, commit }: GitOptions): Promise<st
   const directory = join(cacheDirectory(), "git", sha256(repository).slice(0, 16));
   await mkdir(directory, { recursive: true });
   try {
-    await git(directory, "init", "--quiet", "--bare");
-    const isThere = await git(directory, "cat-file", "-e", `${commit}^{tree}`).then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) await git(directory, "fetch", "--quiet", "--no-tags", "--depth=1", "--", repository, commit);
+    await fetchAlone(directory, async () => {
+      await git(directory, "init", "--quiet", "--bare");
+      const isThere = await git(directory, "cat-file", "-e", `${commit}^{tree}`).then(
+        () => true,
+        () => false,
+      );
+      if (!isThere) await git(directory, "fetch", "--quiet", "--no-tags", "--depth=1", "--", repository, commit);
+    });
     return directory;
   } catch (error) {
     const reason = (error as { stderr?: string }).stderr?.trim() || String(error);

@@ -4,12 +4,12 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { temporaryDirectory } from "../../test/temporary-directory.ts";
-import { readJsonRows, type JsonRowsOptions } from "./jsonl-rows.ts";
+import { listJsonLines, parseRow, type JsonRowsOptions } from "./jsonl-rows.ts";
 
 async function read(content: string | Uint8Array, options: Partial<JsonRowsOptions> = {}) {
   const path = join(await temporaryDirectory(), "rows");
   await writeFile(path, content);
-  return Array.fromAsync(readJsonRows(path, { compression: "none", largestLineBytes: 1000, ...options }));
+  return (await Array.fromAsync(listJsonLines(path, { compression: "none", largestLineBytes: 1000, ...options }))).map(parseRow);
 }
 
 test("rows are numbered from 1, blank lines are none, and the last needs no line end", async () => {
@@ -62,7 +62,7 @@ test("a file that is cut off or no archive at all fails where it does, after the
   await writeFile(path, packed.subarray(0, packed.length - 20));
   let rows = 0;
   const reading = async () => {
-    for await (const _ of readJsonRows(path, { compression: "gzip", largestLineBytes: 1000 })) rows++;
+    for await (const _ of listJsonLines(path, { compression: "gzip", largestLineBytes: 1000 })) rows++;
   };
   await expect(reading()).rejects.toThrow("unexpected end of file");
   expect(rows).toBeGreaterThan(0);

@@ -11,22 +11,28 @@ export interface JsonRowsOptions {
   readonly largestLineBytes: number;
 }
 
+/** A line, or the length of one that was passed over. */
+export interface JsonLine {
+  readonly row: number;
+  readonly line: Buffer | number;
+}
+
 /**
- * Rows of a file of JSON lines, from 1; blank lines are none. Memory stays within a few times the longest line allowed,
+ * Lines of a file of JSON lines, from 1; blank ones are none. Memory stays within a few times the longest line allowed,
  * whatever the file claims to hold.
  *
  * @throws RangeError for a file that swells as only a bomb does; what zlib throws for a damaged one
  */
-export async function* readJsonRows(path: string, { compression, largestLineBytes }: JsonRowsOptions): AsyncGenerator<JsonRow> {
+export async function* listJsonLines(path: string, { compression, largestLineBytes }: JsonRowsOptions): AsyncGenerator<JsonLine> {
   let row = 0;
   for await (const line of linesOf(expand(path, compression), largestLineBytes)) {
     if (typeof line !== "number" && line.length === 0) continue;
-    row++;
-    yield typeof line === "number" ? { row, reason: "too-large", sizeBytes: line } : parseRow(row, line);
+    yield { row: ++row, line };
   }
 }
 
-function parseRow(row: number, line: Buffer): JsonRow {
+export function parseRow({ row, line }: JsonLine): JsonRow {
+  if (typeof line === "number") return { row, reason: "too-large", sizeBytes: line };
   try {
     return { row, value: JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line)) as unknown };
   } catch {

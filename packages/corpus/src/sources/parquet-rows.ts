@@ -2,11 +2,12 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib"
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, type Compressors } from "hyparquet";
 
 /**
- * Rows of a Parquet file, from 1, with the columns asked for; a row group is in memory at a time.
+ * Rows of a Parquet file, from 1, with the columns asked for. The first row of a row group that is read brings the others
+ * of the group into memory, for as long as any of them is held.
  *
  * @throws RangeError for columns that are not there or a row group too large to hold; what the reader throws for a damaged file
  */
-export async function* readParquetRows(path: string, columns: readonly string[]): AsyncGenerator<{ readonly row: number; readonly value: Record<string, unknown> }> {
+export async function* listParquetRows(path: string, columns: readonly string[]): AsyncGenerator<{ readonly row: number; readonly read: () => Promise<Record<string, unknown>> }> {
   const file = await asyncBufferFromFile(path);
   const metadata = await parquetMetadataAsync(file);
   const present = metadata.schema.map(({ name }) => name);
@@ -17,8 +18,10 @@ export async function* readParquetRows(path: string, columns: readonly string[])
     const rowEnd = rowStart + Number(group.num_rows);
     const groupBytes = group.columns.filter(({ meta_data }) => columns.includes(meta_data?.path_in_schema[0] ?? "")).reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0);
     if (groupBytes > LARGEST_GROUP_BYTES) throw new RangeError(`expected row groups of at most ${LARGEST_GROUP_BYTES} bytes, found one of ${groupBytes}`);
-    const rows = await parquetReadObjects({ file, metadata, rowStart, rowEnd, columns: [...columns], compressors: COMPRESSORS });
-    for (const [index, value] of rows.entries()) yield { row: rowStart + index + 1, value };
+    const range = { rowStart, rowEnd };
+    let rows: Promise<Record<string, unknown>[]> | undefined;
+    const read = async (row: number) => (await (rows ??= parquetReadObjects({ file, metadata, ...range, columns: [...columns], compressors: COMPRESSORS })))[row - range.rowStart - 1]!;
+    for (let row = rowStart + 1; row <= rowEnd; row++) yield { row, read: () => read(row) };
     rowStart = rowEnd;
   }
 }

@@ -2,82 +2,100 @@ import { matchesGlob, resolve } from "node:path";
 import type { DataCard } from "../data-card.ts";
 import { CardCheck } from "../waivers.ts";
 import { generateFiles } from "./generated-source.ts";
-import { readGit } from "./git-source.ts";
-import type { SourceFile } from "./source-file.ts";
-import { readTable, unpinnedDigest } from "./table-source.ts";
-import { readTree, treeDigest } from "./tree-source.ts";
-import { readWheels } from "./wheel-source.ts";
+import { listGit } from "./git-source.ts";
+import type { FileRecord } from "./read-slice.ts";
+import type { SourceEntry } from "./source-file.ts";
+import { listTable, unpinnedDigest } from "./table-source.ts";
+import { TreeDigest, listTree, treeDigest } from "./tree-source.ts";
+import { listWheels } from "./wheel-source.ts";
 
-/** A file of a source, and whether it is of those that the card asks for or only tells their licence. */
-export interface ReadFile {
-  readonly file: SourceFile;
-  readonly isIncluded: boolean;
+/** What a card makes of a file: a document to be, a word on the licence of others, or nothing. */
+export type FileRole = "included" | "licence" | "other";
+
+export function roleOf({ include }: Pick<DataCard, "include">, path: string): FileRole {
+  if (include.some((glob) => matchesGlob(path, glob))) return "included";
+  return isLicenseFile(path) ? "licence" : "other";
 }
+
+/** Files that say under which licence those beside and below them are. */
+export const isLicenseFile = (path: string): boolean => /(^|\/)(LICEN[CS]E|COPYING|UNLICENSE)([-._][^/]*)?$/i.test(path);
 
 /**
- * Files of a source that its card includes, and licence files, one at a time, in order of their paths (of tables: of
- * their rows). The card's digests and counts are compared on the way, the counts after the last file.
+ * Files of a source in order of their paths (of tables: of their rows), in slices that depend on nothing but the source.
+ * Nothing is read before it is asked for; a slice is to be read before the next one is taken.
  *
- * @throws SourceMissing, SourceCorrupt; SourceDrift when they are not what the card describes
+ * @param check left out: what the card pins is not compared, as where only some of the slices are read
+ * @throws SourceMissing, SourceCorrupt, SourceDrift
  */
-export async function* readSource(card: DataCard, check = new CardCheck()): AsyncGenerator<ReadFile> {
-  const found = { files: 0, bytes: 0 };
-  for await (const file of readOrigin(card, check)) {
-    const isIncluded = card.include.some((glob) => matchesGlob(file.path, glob));
-    if (!isIncluded && !isLicenseFile(file.path)) continue;
-    if (isIncluded) countIn(found, file);
-    yield { file, isIncluded };
+export async function* slicesOf(card: DataCard, check?: CardCheck): AsyncGenerator<readonly SourceEntry[]> {
+  let [slice, heldBytes] = [[] as SourceEntry[], 0];
+  for await (const entry of entriesOf(card, check)) {
+    slice.push(entry);
+    heldBytes += entry.heldBytes;
+    if (slice.length < FILES_PER_SLICE && heldBytes < HELD_BYTES_PER_SLICE) continue;
+    yield slice;
+    [slice, heldBytes] = [[], 0];
   }
-  if (card.counts !== undefined) check.expect(card.id, "included files", describe(card.counts), describe(found));
+  if (slice.length > 0) yield slice;
 }
 
-/** A file that is too large to be read is there all the same; what was no file, or could not be read, is not. */
-function countIn(found: { files: number; bytes: number }, { bytes }: SourceFile): void {
-  if (bytes instanceof Uint8Array) {
-    found.files++;
-    found.bytes += bytes.length;
-  } else if (bytes.reason === "too-large") {
-    found.files++;
-    found.bytes += bytes.sizeBytes;
+/** A slice is what is done again when its process dies: some seconds of work. */
+const FILES_PER_SLICE = 256;
+const HELD_BYTES_PER_SLICE = 1 << 24;
+
+function entriesOf(card: DataCard, check: CardCheck | undefined): AsyncIterable<SourceEntry> | Iterable<SourceEntry> {
+  const { id, origin, directory, largestFileBytes } = card;
+  switch (origin.kind) {
+    case "wheels":
+      return listWheels(id, origin.wheels, largestFileBytes);
+    case "tree":
+      return listTree({ ...treeOptions(card, origin), largestFileBytes });
+    case "git":
+      return listGit({ ...origin, card: id, repository: origin.url ?? resolve(directory, origin.path!), largestFileBytes });
+    case "table":
+      return listTable(card, origin, check);
+    case "generated-tasks":
+      return generateFiles(origin).sort((a, b) => (a.path < b.path ? -1 : 1)).map((file) => ({ heldBytes: file.bytes.length, load: () => file }));
+  }
+}
+
+/** What of a whole source its card makes claims about. */
+export class SourceTotals {
+  #files = 0;
+  #bytes = 0;
+  readonly #tree = new TreeDigest();
+
+  /** A file that is too large to be read counts all the same; what was no file, could not be read or has another's place does not. */
+  add({ path, inTree, role, sizeBytes, sha256, reason }: FileRecord, isPlaceFree: boolean): void {
+    this.#tree.add({ path, sha256: inTree });
+    if (role !== "included" || !isPlaceFree || (sha256 === undefined && reason !== "too-large")) return;
+    this.#files++;
+    this.#bytes += sizeBytes;
+  }
+
+  /** Of a tree: its identity as these files have it, see `identityOf`. */
+  identity(card: DataCard): string {
+    return `${card.sha256} ${this.#tree.hex}`;
+  }
+
+  /** @throws SourceDrift when they are not what the card describes */
+  check({ id, origin, counts }: DataCard, check: CardCheck): void {
+    if (origin.kind === "tree" && origin.sha256 !== undefined) check.expect(id, "tree", `sha256 ${origin.sha256}`, `sha256 ${this.#tree.hex}`);
+    if (counts !== undefined) check.expect(id, "included files", describe(counts), describe({ files: this.#files, bytes: this.#bytes }));
   }
 }
 
 const describe = ({ files, bytes }: { files: number; bytes: number }) => `${files} files of ${bytes} bytes`;
 
-/** Files that say under which licence those beside and below them are. */
-export const isLicenseFile = (path: string): boolean => /(^|\/)(LICEN[CS]E|COPYING|UNLICENSE)([-._][^/]*)?$/i.test(path);
-
-function readOrigin(card: DataCard, check: CardCheck): AsyncIterable<SourceFile> | Iterable<SourceFile> {
-  const { id, origin, directory, largestFileBytes } = card;
-  switch (origin.kind) {
-    case "wheels":
-      return readWheels(id, origin.wheels, largestFileBytes);
-    case "tree":
-      return readTree(treeOptions(card, origin, check));
-    case "git":
-      return readGit({ ...origin, card: id, repository: origin.url ?? resolve(directory, origin.path!), largestFileBytes });
-    case "table":
-      return readTable(card, origin, check);
-    case "generated-tasks":
-      return generateFiles(origin).sort((a, b) => (a.path < b.path ? -1 : 1));
-  }
-}
-
 /** What the stage key takes of a source: its card, and the content of what the card does not pin or a waiver lets differ. */
 export async function identityOf(card: DataCard, check = new CardCheck()): Promise<string> {
-  const { origin, directory } = card;
+  const { origin, directory, largestFileBytes } = card;
   if (origin.kind === "table") {
     const digests = await Promise.all(origin.files.filter((file) => "path" in file).map((file) => unpinnedDigest(directory, file)));
     return [card.sha256, ...digests].join(" ");
   }
   if (origin.kind !== "tree") return card.sha256;
-  return `${card.sha256} ${await treeDigest(treeOptions(card, origin, check))}`;
+  return `${card.sha256} ${await treeDigest({ ...treeOptions(card, origin), largestFileBytes, check })}`;
 }
 
-const treeOptions = ({ id, directory, largestFileBytes }: DataCard, origin: { path: string; license: string; sha256?: string | undefined }, check: CardCheck) => ({
-  ...origin,
-  card: id,
-  directory: resolve(directory, origin.path),
-  largestFileBytes,
-  check,
-});
+const treeOptions = ({ id, directory }: DataCard, origin: { path: string; license: string; sha256?: string | undefined }) => ({ ...origin, card: id, directory: resolve(directory, origin.path) });

@@ -14,6 +14,17 @@ export interface SourceFile {
   readonly stars?: number;
   /** ISO time of the commit. */
   readonly committedAt?: string;
+  /** Of all its bytes, where they are left unread too; `unreadable` when they cannot be read. Only trees tell it. */
+  readonly sha256?: string;
+  /** Stands for repository, commit and path where a source may claim the same twice. */
+  readonly place?: string;
+}
+
+/** A file of a source before it is read. */
+export interface SourceEntry {
+  /** Bytes that it holds in memory until it is read. */
+  readonly heldBytes: number;
+  load(): Promise<SourceFile> | SourceFile;
 }
 
 /** A file whose bytes were left where they are. */

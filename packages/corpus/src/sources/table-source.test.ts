@@ -3,17 +3,18 @@ import { join } from "node:path";
 import { sha256 } from "@diffucoder/lineage";
 import parquet from "parquetjs";
 import { expect, test } from "vitest";
+import { loadEntries } from "../../test/load-entries.ts";
 import { temporaryDirectory, writeTree } from "../../test/temporary-directory.ts";
 import { CardCheck } from "../waivers.ts";
-import { readTable, type TableOrigin } from "./table-source.ts";
+import { listTable, type TableOrigin } from "./table-source.ts";
 
 const COLUMNS = { content: "text", path: "name", license: "licences", repository: "repo", commit: "rev", stars: "stars", committedAt: "at" };
 
 async function read(directory: string, files: TableOrigin["files"], columns: TableOrigin["columns"] = COLUMNS, check = new CardCheck()) {
-  return Array.fromAsync(readTable({ id: "tiny", directory, largestFileBytes: 100 }, { kind: "table", files, columns, license: "LicenseRef-unknown" }, check));
+  return loadEntries(listTable({ id: "tiny", directory, largestFileBytes: 100 }, { kind: "table", files, columns, license: "LicenseRef-unknown" }, check));
 }
 
-const asText = <T extends { bytes: unknown }>({ bytes, ...rest }: T) => ({ ...rest, bytes: bytes instanceof Uint8Array ? Buffer.from(bytes).toString() : bytes });
+const asText = <T extends { bytes: unknown; place?: string }>({ bytes, place: _, ...rest }: T) => ({ ...rest, bytes: bytes instanceof Uint8Array ? Buffer.from(bytes).toString() : bytes });
 
 const ROW = { text: "x = 1\n", name: "a.py", licences: ["MIT", "Apache-2.0"], repo: "o/r", rev: "abc", stars: 7, at: "2024-01-01T00:00:00Z" };
 const FILE = { path: "a.py", bytes: "x = 1\n", license: "MIT AND Apache-2.0", repository: "o/r", commit: "abc", stars: 7, committedAt: "2024-01-01T00:00:00Z" };
@@ -40,11 +41,12 @@ test("a row without a text, and one that is no record, is told with its row", as
   ]);
 });
 
-test("a row that claims the place of another, with another text or the same, is told as such", async () => {
+test("rows that claim one place, with another text or the same, are told by it", async () => {
   const directory = await temporaryDirectory();
   const rows = [ROW, { ...ROW, text: "other" }, { ...ROW, rev: "def" }, { ...ROW, repo: "o/s" }, { text: "p" }, { text: "q" }];
   await writeTree(directory, { "t.jsonl": rows.map((row) => JSON.stringify(row)).join("\n") });
-  expect((await read(directory, [{ path: "t.jsonl" }])).map(({ bytes }) => ("reason" in bytes ? bytes.reason : "read"))).toEqual(["read", "duplicate-path", "read", "read", "read", "read"]);
+  const places = (await read(directory, [{ path: "t.jsonl" }])).map(({ place }) => place);
+  expect(places.map((place) => places.indexOf(place))).toEqual([0, 0, 2, 3, 4, 5]);
 });
 
 async function writeParquet(path: string, rows: readonly (typeof ROW)[]): Promise<void> {

@@ -6,9 +6,9 @@ import type { DataCard } from "../data-card.ts";
 import { SourceCorrupt, SourceMissing } from "../errors.ts";
 import type { CardCheck } from "../waivers.ts";
 import { fetchPinned } from "./download.ts";
-import { readJsonRows } from "./jsonl-rows.ts";
-import { readParquetRows } from "./parquet-rows.ts";
-import type { SourceFile } from "./source-file.ts";
+import { listJsonLines, parseRow, type JsonRow } from "./jsonl-rows.ts";
+import { listParquetRows } from "./parquet-rows.ts";
+import type { SourceEntry, SourceFile } from "./source-file.ts";
 
 export type TableOrigin = Extract<DataCard["origin"], { kind: "table" }>;
 type TableFile = TableOrigin["files"][number];
@@ -17,37 +17,36 @@ type Columns = TableOrigin["columns"];
 /**
  * Rows of tables as files, in the order of the card and of the rows. The card says which columns hold what.
  *
+ * @param check left out: digests that the card pins are not compared
  * @throws SourceMissing, SourceDrift; SourceCorrupt naming the file and the last row that was read
  */
-export async function* readTable(card: Pick<DataCard, "id" | "directory" | "largestFileBytes">, origin: TableOrigin, check: CardCheck): AsyncGenerator<SourceFile> {
-  const seen = new Places();
+export async function* listTable(card: Pick<DataCard, "id" | "directory" | "largestFileBytes">, origin: TableOrigin, check: CardCheck | undefined): AsyncGenerator<SourceEntry> {
   for (const file of origin.files) {
     const name = nameOf(file);
     const path = await locate(card, file, check);
-    let row = 0;
+    const corrupt = (row: number, cause: unknown) => new SourceCorrupt({ card: card.id, file: name, row, problem: (cause as Error).message, cause });
+    let last = 0;
     try {
-      for await (const found of rowsOf(path, name, origin.columns, card.largestFileBytes)) {
-        row = found.row;
-        yield seen.once("value" in found ? fileOf(found, name, origin) : { path: `${name}#${row}`, bytes: found, license: origin.license });
+      for await (const { row, heldBytes, read } of rowsOf(path, name, origin.columns, card.largestFileBytes)) {
+        last = row;
+        const load = async () => {
+          const found = await read().catch((cause: unknown) => {
+            throw corrupt(row - 1, cause);
+          });
+          return placed("value" in found ? fileOf({ row, value: found.value }, name, origin) : { path: `${name}#${row}`, bytes: found, license: origin.license });
+        };
+        yield { heldBytes, load };
       }
     } catch (cause) {
-      throw new SourceCorrupt({ card: card.id, file: name, row, problem: (cause as Error).message, cause });
+      throw corrupt(last, cause);
     }
   }
 }
 
-/** Where files have been found: repository, commit and path. */
-class Places {
-  readonly #digests = new Set<string>();
-
-  /** The file, or that its place is taken. */
-  once(file: SourceFile): SourceFile {
-    const { repository, commit, path, bytes } = file;
-    const digest = docIdOf(JSON.stringify([repository, commit, path]));
-    if (this.#digests.has(digest)) return { ...file, bytes: { reason: "duplicate-path", sizeBytes: bytes instanceof Uint8Array ? bytes.length : bytes.sizeBytes } };
-    this.#digests.add(digest);
-    return file;
-  }
+/** A file with a short word for its repository, commit and path: another row may claim the same. */
+function placed(file: SourceFile): SourceFile {
+  const { repository, commit, path } = file;
+  return { ...file, place: docIdOf(JSON.stringify([repository, commit, path])) };
 }
 
 export const nameOf = (file: TableFile): string => ("url" in file ? file.url : file.path);
@@ -57,21 +56,35 @@ export async function unpinnedDigest(directory: string, file: TableFile): Promis
   return hashFile(resolve(directory, nameOf(file)));
 }
 
-async function locate({ id, directory }: Pick<DataCard, "id" | "directory">, file: TableFile, check: CardCheck): Promise<string> {
+async function locate({ id, directory }: Pick<DataCard, "id" | "directory">, file: TableFile, check: CardCheck | undefined): Promise<string> {
   if ("url" in file) return fetchPinned(id, file.url, file.sha256);
   const path = resolve(directory, file.path);
   await stat(path).catch((error: NodeJS.ErrnoException) => {
     throw new SourceMissing(id, `a file at ${path}, found ${error.code}`, "Fetch the source or correct `origin.files` in the card.");
   });
-  if (file.sha256 !== undefined) check.expect(id, file.path, `sha256 ${file.sha256}`, `sha256 ${await hashFile(path)}`);
+  if (file.sha256 !== undefined && check !== undefined) check.expect(id, file.path, `sha256 ${file.sha256}`, `sha256 ${await hashFile(path)}`);
   return path;
 }
 
-function rowsOf(path: string, name: string, columns: Columns, largestFileBytes: number) {
-  if (name.endsWith(".parquet")) return readParquetRows(path, Object.values(columns).filter((column) => column !== undefined));
+/** A row of a table before it is read. */
+interface TableRow {
+  readonly row: number;
+  readonly heldBytes: number;
+  read(): Promise<{ readonly value: unknown } | Extract<JsonRow, { reason: unknown }>>;
+}
+
+async function* rowsOf(path: string, name: string, columns: Columns, largestFileBytes: number): AsyncGenerator<TableRow> {
+  if (name.endsWith(".parquet")) {
+    for await (const { row, read } of listParquetRows(path, Object.values(columns).filter((column) => column !== undefined))) {
+      yield { row, heldBytes: 0, read: async () => ({ value: await read() }) };
+    }
+    return;
+  }
   const compression = name.endsWith(".gz") ? "gzip" : name.endsWith(".zst") ? "zstd" : "none";
   // JSON writes a character in up to six.
-  return readJsonRows(path, { compression, largestLineBytes: 6 * largestFileBytes + (1 << 16) });
+  for await (const found of listJsonLines(path, { compression, largestLineBytes: 6 * largestFileBytes + (1 << 16) })) {
+    yield { row: found.row, heldBytes: typeof found.line === "number" ? 0 : found.line.length, read: async () => parseRow(found) };
+  }
 }
 
 function fileOf({ row, value }: { row: number; value: unknown }, name: string, { columns, license }: TableOrigin): SourceFile {

@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import { symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { loadEntries } from "../../test/load-entries.ts";
 import { temporaryDirectory, writeTree } from "../../test/temporary-directory.ts";
 import { CardCheck } from "../waivers.ts";
-import { readTree, treeDigest, type TreeOptions } from "./tree-source.ts";
+import { listTree, treeDigest, type TreeOptions } from "./tree-source.ts";
 
 const optionsOf = (directory: string, changes: Partial<TreeOptions> = {}): TreeOptions => ({ card: "tiny", directory, license: "MIT", largestFileBytes: 1000, check: new CardCheck(), ...changes });
-const filesOf = (directory: string, changes: Partial<TreeOptions> = {}) => Array.fromAsync(readTree(optionsOf(directory, changes)));
+const filesOf = (directory: string, changes: Partial<TreeOptions> = {}) => loadEntries(listTree(optionsOf(directory, changes)));
 
 const hex = (content: string) => createHash("sha256").update(content).digest("hex");
 
@@ -43,7 +44,7 @@ test("the digest covers every path and every byte, as sha256sum would print them
   const directory = await temporaryDirectory();
   await writeTree(directory, { "b.py": "two", "a.py": "one" });
   const digest = hex(`${hex("one")}  a.py\n${hex("two")}  b.py\n`);
-  expect(await filesOf(directory, { sha256: digest })).toHaveLength(2);
+  expect(await treeDigest(optionsOf(directory, { sha256: digest }))).toBe(digest);
   expect(await treeDigest(optionsOf(directory))).toBe(digest);
   expect(await treeDigest(optionsOf(await temporaryDirectory()))).toBe(hex(""));
 });
@@ -58,7 +59,7 @@ test.each([
   await writeTree(directory, change as Record<string, string>);
   const found = await treeDigest(optionsOf(directory));
   expect(found).not.toBe(expected);
-  await expect(filesOf(directory, { sha256: expected })).rejects.toMatchObject({
+  await expect(treeDigest(optionsOf(directory, { sha256: expected }))).rejects.toMatchObject({
     code: "SourceDrift",
     retryable: false,
     message: `card tiny, tree: expected sha256 ${expected}, found sha256 ${found}. Fetch the right revision, review the change and update the card, or waive it in the recipe: waivers: [{ card: tiny, subject: tree, found: "sha256 ${found}", reason: ... }].`,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { hashFile, sha256 } from "@diffucoder/lineage";
 import { SourceMissing } from "../errors.ts";
 import type { CardCheck } from "../waivers.ts";
-import type { SourceFile, UnreadReason } from "./source-file.ts";
+import type { SourceEntry, SourceFile, UnreadReason } from "./source-file.ts";
 
 export interface TreeOptions {
   readonly card: string;
@@ -18,30 +18,34 @@ export interface TreeOptions {
 }
 
 /**
- * Files below a directory, in order of their paths, one in memory at a time. Links are told and not followed: a tree is
- * what lies in it. After the last file the digest is compared.
+ * Files below a directory, in order of their paths. Links are told and not followed: a tree is what lies in it.
  *
- * @returns the digest: sha256 over `<sha256>  <path>` lines, what `sha256sum` of the files would print
- * @throws SourceMissing, SourceDrift
+ * @throws SourceMissing
  */
-export async function* readTree({ card, directory, license, sha256: expected, largestFileBytes, check }: TreeOptions): AsyncGenerator<SourceFile, string> {
-  const digest = createHash("sha256");
+export async function* listTree({ card, directory, license, largestFileBytes }: Omit<TreeOptions, "sha256" | "check">): AsyncGenerator<SourceEntry> {
   const entries = await list(directory).catch((error: NodeJS.ErrnoException) => {
     throw new SourceMissing(card, `a directory at ${directory}, found ${error.code}`, "Fetch the source or correct `origin.path` in the card.");
   });
   for await (const { path, entry } of walk(directory, entries)) {
-    if (!entry.isFile()) {
-      const reason: UnreadReason = entry.isSymbolicLink() ? "link" : entry.isDirectory() ? "unreadable" : "not-a-file";
-      yield { path, bytes: { reason, sizeBytes: 0 }, license };
-      continue;
-    }
-    const { sha256: found, bytes } = await readUpTo(join(directory, path), largestFileBytes);
-    digest.update(`${found}  ${path}\n`);
-    yield { path, bytes, license };
+    const reason: UnreadReason = entry.isSymbolicLink() ? "link" : entry.isDirectory() ? "unreadable" : "not-a-file";
+    yield {
+      heldBytes: 0,
+      load: async () => ({ path, license, ...(entry.isFile() ? await readUpTo(join(directory, path), largestFileBytes) : { bytes: { reason, sizeBytes: 0 } }) }),
+    };
   }
-  const found = digest.digest("hex");
-  if (expected !== undefined) check.expect(card, "tree", `sha256 ${expected}`, `sha256 ${found}`);
-  return found;
+}
+
+/** sha256 over `<sha256>  <path>` lines of a tree's files, what `sha256sum` of them would print. */
+export class TreeDigest {
+  readonly #hash = createHash("sha256");
+
+  add({ path, sha256: found }: { readonly path: string; readonly sha256?: string | undefined }): void {
+    if (found !== undefined) this.#hash.update(`${found}  ${path}\n`);
+  }
+
+  get hex(): string {
+    return this.#hash.copy().digest("hex");
+  }
 }
 
 /** A file's bytes and digest; the bytes stay on the disk when they are too many. */
@@ -70,10 +74,11 @@ async function* walk(root: string, entries: readonly Dirent[], below = ""): Asyn
 
 const list = (directory: string): Promise<Dirent[]> => readdir(directory, { withFileTypes: true });
 
+/** @throws SourceMissing; SourceDrift unless it is what the card says or waived */
 export async function treeDigest(options: TreeOptions): Promise<string> {
-  const files = readTree(options);
-  for (;;) {
-    const next = await files.next();
-    if (next.done === true) return next.value;
-  }
+  const { card, sha256: expected, check } = options;
+  const digest = new TreeDigest();
+  for await (const entry of listTree(options)) digest.add(await entry.load());
+  if (expected !== undefined) check.expect(card, "tree", `sha256 ${expected}`, `sha256 ${digest.hex}`);
+  return digest.hex;
 }

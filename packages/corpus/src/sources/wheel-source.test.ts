@@ -2,10 +2,11 @@ import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256 } from "@diffucoder/lineage";
 import { afterEach, expect, test, vi } from "vitest";
+import { loadEntries } from "../../test/load-entries.ts";
 import { offlineCache, tinyWheel } from "../../test/tiny-wheel.ts";
-import { readWheelMember, readWheels, type Wheel } from "./wheel-source.ts";
+import { listWheels, readWheelMember, type Wheel } from "./wheel-source.ts";
 
-const filesOf = (card: string, wheels: readonly Wheel[], largestFileBytes = 1000) => Array.fromAsync(readWheels(card, wheels, largestFileBytes));
+const filesOf = (card: string, wheels: readonly Wheel[], largestFileBytes = 1000) => loadEntries(listWheels(card, wheels, largestFileBytes));
 
 afterEach(() => {
   vi.unstubAllEnvs();

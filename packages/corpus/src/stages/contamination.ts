@@ -6,6 +6,7 @@ import type { Hit, InnerStage } from "../inner-stage.ts";
 export const contamination: InnerStage = {
   name: "contamination",
   module: import.meta.filename,
+  scope: "document",
   columns: { rule: "text", item: "text", match: "text" },
   prepare: ({ decontamination }, { benchmarkItems }) => {
     if (decontamination === undefined) return undefined;

@@ -7,6 +7,7 @@ import type { InnerStage } from "../inner-stage.ts";
 export const exactDuplicates: InnerStage = {
   name: "exact-duplicates",
   module: import.meta.filename,
+  scope: "corpus",
   columns: { source: "text", path: "text", copies: "count", bytes: "count", licenses: "text" },
   prepare: () => ({
     settings: {},

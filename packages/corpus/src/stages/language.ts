@@ -12,6 +12,7 @@ export interface Detection {
 export const language: InnerStage = {
   name: "language",
   module: import.meta.filename,
+  scope: "document",
   columns: { language: "text", detected_by: "text" },
   prepare: () => ({
     settings: {},

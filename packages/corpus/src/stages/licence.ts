@@ -1,8 +1,8 @@
 // eslint-disable-next-line @typescript-eslint/triple-slash-reference -- packages that import this one see no ambient types of its own
 /// <reference path="../spdx-expression-parse.d.ts" />
 import parseExpression from "spdx-expression-parse";
-import type { DocumentPool, LicenseFile, PooledDocument } from "../document-pool.ts";
-import type { InnerStage } from "../inner-stage.ts";
+import type { LicenseFile, PooledDocument } from "../document-pool.ts";
+import type { Documents, InnerStage } from "../inner-stage.ts";
 import { identifyLicence } from "./licence-texts.ts";
 
 /**
@@ -12,6 +12,7 @@ import { identifyLicence } from "./licence-texts.ts";
 export const licence: InnerStage = {
   name: "licence",
   module: import.meta.filename,
+  scope: "corpus",
   columns: { license: "text", found_in: "text", claimed: "text" },
   prepare: ({ licences }) => {
     if (licences === undefined) return undefined;
@@ -34,7 +35,7 @@ export const licence: InnerStage = {
   },
 };
 
-function licenceOf(document: PooledDocument, pool: DocumentPool, nearby: NearbyLicences) {
+function licenceOf(document: PooledDocument, pool: Documents, nearby: NearbyLicences) {
   const claimed = document.licenses.length === 1 ? document.licenses[0]! : document.licenses.map((each) => `(${each})`).join(" AND ");
   const header = headerOf(pool.text(document.docId));
   if (header !== undefined) return { license: header, found_in: "header", claimed };

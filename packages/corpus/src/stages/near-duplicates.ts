@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { DocumentPool } from "../document-pool.ts";
-import type { Hit, InnerStage } from "../inner-stage.ts";
+import type { Documents, Hit, InnerStage } from "../inner-stage.ts";
 import { clusterPairs, type ComparedPair } from "../near-duplicates/clusters.ts";
 import { findNearDuplicates } from "../near-duplicates/find-near-duplicates.ts";
 import { DocumentTable } from "../near-duplicates/keeper-order.ts";
@@ -13,6 +13,7 @@ import { nearDuplicateGroups, type Policy } from "../policy.ts";
 export const nearDuplicates: InnerStage = {
   name: "near-duplicates",
   module: import.meta.filename,
+  scope: "corpus",
   columns: { other_doc_id: "text", similarity: "number", group: "count" },
   prepare: (policy, { scratchDir, signal }) => {
     const groups = nearDuplicateGroups(policy);
@@ -36,7 +37,7 @@ export const nearDuplicates: InnerStage = {
   },
 };
 
-async function* textsOf(pool: DocumentPool, sources: readonly string[]) {
+async function* textsOf(pool: Documents, sources: readonly string[]) {
   for await (const { docId, source, repository, stars } of pool.visit()) {
     if (sources.includes(source)) yield { id: docId, text: pool.text(docId), repository, stars };
   }

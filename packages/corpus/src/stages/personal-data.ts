@@ -8,6 +8,7 @@ import { findPersonalData } from "./personal-data-rules.ts";
 export const personalData: InnerStage = {
   name: "personal-data",
   module: import.meta.filename,
+  scope: "document",
   columns: { kind: "text", rule: "text", start: "count", end: "count" },
   prepare: ({ personalData: action }) => {
     if (action === undefined) return undefined;

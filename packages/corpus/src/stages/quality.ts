@@ -24,6 +24,7 @@ const SIGNALS = [
 export const quality: InnerStage = {
   name: "quality",
   module: import.meta.filename,
+  scope: "document",
   assets: Object.values(GRAMMARS),
   columns: { family: "text", ...(Object.fromEntries(SIGNALS.map((name) => [name, "number?"])) as Columns) },
   prepare: ({ quality: asked }) => {
