@@ -77,7 +77,9 @@ async function runPart(request: Request, part: Part, context: PartContext): Prom
   for (const [index, card] of cards.entries()) {
     progress.begin(`reading ${card.id}`, index);
     for await (const slice of readSlices(card, undefined, { context, progress, isWanted: () => number++ % part.count === part.index })) {
-      for (const measuring of measurings) if (measuring.stage.scope === "document") await measureSlice(measuring, slice, `${card.id}: slice ${number}, ${measuring.stage.name}`);
+      const pieces = [slice];
+      for (const measuring of measurings) if (measuring.stage.scope === "document") pieces.push(await measureSlice(measuring, slice, `${card.id}: slice ${number}, ${measuring.stage.name}`));
+      context.log(`slice ${number} (${card.id}): ${pieces.filter(({ isFound }) => !isFound).length} of ${pieces.length} pieces made`);
     }
   }
 }
@@ -157,11 +159,14 @@ async function readAll(cards: readonly IdentifiedCard[], check: CardCheck, pool:
   for (const [index, card] of cards.entries()) {
     progress.begin(`reading ${card.id}`, index);
     const [totals, found] = [new SourceTotals(), [] as string[]];
+    let number = 0;
     for await (const slice of readSlices(card, check, { context, progress, isWanted: () => true })) {
+      number++;
       if (slice.isFound) found.push(slice.key);
       await pool.add(card.id, slice, (record, isPlaceFree) => totals.add(record, isPlaceFree));
       await progress.breathe(`${card.id}: ${pool.files} files`);
     }
+    context.log(`${card.id}: ${found.length} of ${number} slices found`);
     totals.check(card, check);
     if (card.origin.kind !== "tree" || totals.identity(card) === card.identity) continue;
     for (const key of found) await context.pieces.forget(key); // one of them is of another time

@@ -8,7 +8,7 @@ import { writeState } from "./process-state.ts";
 import { parseSettings } from "./stage-settings.ts";
 import type { StageRegistry } from "./stages.ts";
 import { superviseStage } from "./supervise-stage.ts";
-import type { ControlActivities, NumericsActivities, StageActivities, StageJob } from "./workflows/contract.ts";
+import type { ControlActivities, NumericsActivities, PartJob, StageActivities, StageJob, StageResult } from "./workflows/contract.ts";
 
 export interface ActivitySetting {
   readonly home: Home;
@@ -19,7 +19,11 @@ export interface ActivitySetting {
 
 /** The activities of each task queue. */
 export async function createActivities(setting: ActivitySetting) {
-  const stage: StageActivities = { runStage: stageRunner(setting) };
+  const supervise = stageRunner(setting);
+  const stage: StageActivities = {
+    runStage: async (job) => (await supervise(job))!,
+    runPart: async ({ job, ...part }) => void (await supervise(job, part)),
+  };
   return {
     control: short(controlActivities(setting, await openStore(setting.home.store))),
     cpu: stage,
@@ -41,9 +45,11 @@ function numericsActivities({ registry }: ActivitySetting): NumericsActivities {
 function controlActivities({ home, registry }: ActivitySetting, store: Store): ControlActivities {
   return {
     async prepareStage(job) {
-      const { key } = await resolveStage(await registry.stage(job.uses), job, job.dtype);
+      const definition = await registry.stage(job.uses);
+      const { key, facts, request } = await resolveStage(definition, job, job.dtype);
       const binding = await findCached(store, key);
-      if (binding === undefined) return { key };
+      const count = definition.parts?.count(request.execution) ?? 1;
+      if (binding === undefined) return count === 1 ? { key } : { key, parts: { count, sources: facts.sources } };
       return { key, result: { key, cached: true, outputs: binding.outputs, summary: binding.summary, wallMs: binding.cost.wallMs } };
     },
     async checkSettings(uses, settings) {
@@ -70,13 +76,13 @@ function controlActivities({ home, registry }: ActivitySetting, store: Store): C
   };
 }
 
-function stageRunner({ home, onLoad }: ActivitySetting): StageActivities["runStage"] {
+function stageRunner({ home, onLoad }: ActivitySetting) {
   let running = 0;
-  return async (job: StageJob) => {
+  return async (job: StageJob, part?: Omit<PartJob, "job">): Promise<StageResult | null> => {
     const context = Context.current();
     onLoad((running += 1));
     try {
-      return await superviseStage({ home, job, signal: context.cancellationSignal, onAlive: (progress) => context.heartbeat(progress) });
+      return await superviseStage({ home, job, ...(part === undefined ? {} : { part }), signal: context.cancellationSignal, onAlive: (progress) => context.heartbeat(progress) });
     } catch (error) {
       if (!(error instanceof StageCancelled)) throw acrossServer(failureFacts(error));
       if (context.cancellationDetails?.workerShutdown !== true) return await context.cancelled;

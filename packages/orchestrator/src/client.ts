@@ -201,9 +201,21 @@ export function uiLink({ server }: Session, runId: string): string | undefined {
 async function withProgress({ client }: Session, stage: StageStatus): Promise<StageStatus> {
   if (stage.state !== "running" || stage.workflowId === undefined) return stage;
   const description = await client.workflow.getHandle(stage.workflowId).describe().catch(() => undefined); // not started yet
-  const payload = description?.raw.pendingActivities?.find(({ activityId }) => activityId === stage.id)?.heartbeatDetails?.payloads?.[0];
-  const progress = payload ? defaultPayloadConverter.fromPayload<StageProgress | null>(payload) : undefined;
-  return progress ? { ...stage, progress } : stage;
+  const pending = description?.raw.pendingActivities?.filter(({ activityId }) => activityId === stage.id || activityId?.startsWith(`${stage.id}/`)) ?? [];
+  const found = pending.flatMap(({ activityId, heartbeatDetails }) => {
+    const [payload] = heartbeatDetails?.payloads ?? [];
+    const progress = payload ? defaultPayloadConverter.fromPayload<StageProgress | undefined>(payload) : undefined;
+    return progress ? [{ id: activityId!, progress }] : []; // nothing has been reported yet
+  });
+  const progress = combined(stage.id, found);
+  return progress === undefined ? stage : { ...stage, progress };
+}
+
+/** Where the hindmost of several parts is, and what each does. */
+function combined(stage: string, found: readonly { readonly id: string; readonly progress: StageProgress }[]): StageProgress | undefined {
+  const [hindmost] = found.map(({ progress }) => progress).sort((a, b) => a.step - b.step);
+  if (hindmost === undefined || found.every(({ id }) => id === stage)) return hindmost;
+  return { ...hindmost, note: found.map(({ id, progress }) => `part ${id.slice(stage.length + 1)}: ${progress.note ?? progress.step}`).join("; ") };
 }
 
 async function update(session: Session, runId: string, send: () => Promise<unknown>): Promise<void> {

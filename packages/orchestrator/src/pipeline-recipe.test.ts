@@ -72,7 +72,7 @@ test.each([
   ["a value out of range", GOOD.replace("steps: 7", "steps: -7"), "line 8, stages.fold.recipe.steps: too small: expected number to be >0, found -7"],
   ["a missing key", GOOD.replace("seed: 1\n", ""), "seed: expected number, found nothing"],
   ["an unknown choice", `${GOOD}numerics: fp16\n`, 'line 11, numerics: expected "auto" or "fp32" or "bf16", found "fp16"'],
-  ["an unknown kind of stage", GOOD.replace("uses: fold", "uses: fald"), "line 5, stages.fold.uses: expected one of numbers, fold, found fald"],
+  ["an unknown kind of stage", GOOD.replace("uses: fold", "uses: fald"), "line 5, stages.fold.uses: expected one of numbers, fold, tally, found fald"],
   ["an unknown stage", GOOD.replace("numbers.documents", "words.documents"), "line 6, stages.fold.inputs.documents: expected one of the stages fold, numbers, found words"],
   ["an unknown output", GOOD.replace("numbers.documents", "numbers.shards"), "line 6, stages.fold.inputs.documents: expected one of numbers's outputs documents, found shards"],
   ["an unknown role", GOOD.replace("{ documents:", "{ checkpoint: fold.checkpoint, texts: numbers.documents, documents:"), /inputs\.texts: expected one of documents, checkpoint, found the unknown role texts/],

@@ -33,7 +33,7 @@ function start() {
     stdio: ["pipe", "ignore", "ignore", "pipe"],
     env: { ...process.env, DIFFUCODER_STAGES: TEST_STAGES },
   });
-  const assign = (job: StageJob) => child.stdin!.write(`${JSON.stringify({ job, store } satisfies StageAssignment)}\n`);
+  const assign = (job: StageJob) => child.stdin!.write(`${JSON.stringify({ job, part: null, store } satisfies StageAssignment)}\n`);
   const messages = createInterface({ input: child.stdio[3] as NodeJS.ReadableStream });
   return { child, assign, messages };
 }

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { openStore, runStage, type StageProgress } from "@diffucoder/lineage";
+import { openStore, runPart, runStage, type StageProgress } from "@diffucoder/lineage";
 import { failureFacts } from "./errors.ts";
 import { loadRegistry, PORTABLE_NUMERICS } from "./stages.ts";
 import type { StageAssignment, StageMessage } from "./supervise-stage.ts";
@@ -27,11 +27,11 @@ input.once("line", (line) => {
   );
 });
 
-async function work({ job, store }: StageAssignment) {
+async function work({ job, part, store }: StageAssignment) {
   const registry = await loadRegistry();
   const definition = await registry.stage(job.uses);
   const { recipe, execution, inputs, seed, baseDirectory } = job;
-  return runStage({
+  const options = {
     store: await openStore(store),
     definition,
     request: { recipe, execution, inputs, seed, baseDirectory },
@@ -39,8 +39,12 @@ async function work({ job, store }: StageAssignment) {
     signal: stop.signal,
     now: Date.now,
     onProgress: report,
-    log: (text) => console.log(text),
-  });
+    log: (text: string) => console.log(text),
+  };
+  if (part === null) return runStage(options);
+  const { index, count, sources } = part;
+  await runPart({ ...options, part: { index, count }, sources });
+  return null;
 }
 
 let sentAt = 0;

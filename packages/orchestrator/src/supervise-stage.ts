@@ -7,23 +7,26 @@ import { RemoteFailure, StageCrashed, StageStalled, type FailureFacts } from "./
 import { stageLogPath, type Home } from "./home.ts";
 import { lastLines } from "./process-state.ts";
 import { nodeArguments } from "./source-mode.ts";
-import type { StageJob, StageResult } from "./workflows/contract.ts";
+import { partId, type PartJob, type StageJob, type StageResult } from "./workflows/contract.ts";
 
 /** What a stage's process writes on file descriptor 3, one JSON document a line. */
 export type StageMessage =
   | { readonly progress: StageProgress }
-  | { readonly result: StageResult }
+  | { readonly result: StageResult | null }
   | { readonly failure: FailureFacts };
 
 /** What it reads from standard input: one line; its end means that the worker is gone. */
 export interface StageAssignment {
   readonly job: StageJob;
+  /** Given where not the stage itself is to be run, but a part of its work. */
+  readonly part: Omit<PartJob, "job"> | null;
   readonly store: string;
 }
 
 export interface Supervision {
   readonly home: Home;
   readonly job: StageJob;
+  readonly part?: Omit<PartJob, "job">;
   /** Aborted: let the stage save a checkpoint, then end it. */
   readonly signal: AbortSignal;
   /** Called about once a second while the stage is in order or winding down. */
@@ -33,17 +36,20 @@ export interface Supervision {
 const TICK_MS = 500;
 
 /**
- * Runs a stage in a process of its own and watches it.
+ * Runs a stage, or a part of its work, in a process of its own and watches it.
  *
  * A process keeps native crashes, memory and blocking loops away from the worker. It is ended when it reports nothing
  * for too long, and ends by itself when the worker dies.
+ *
+ * @returns the stage's result; null for a part
  */
-export async function superviseStage({ home, job, signal, onAlive }: Supervision): Promise<StageResult> {
-  const { id, retry } = job;
-  const logPath = stageLogPath(home, job.runId, id);
-  const child = spawnStage(logPath);
+export async function superviseStage({ home, job, part, signal, onAlive }: Supervision): Promise<StageResult | null> {
+  const { retry } = job;
+  const id = part === undefined ? job.id : partId({ job, ...part });
+  const logPath = stageLogPath(home, job.runId, job.id);
+  const child = spawnStage(logPath, part === undefined ? "attempt" : `attempt at part ${part.index + 1} of ${part.count}`);
   child.stdin.on("error", () => {}); // it has ended; the close event tells how
-  child.stdin.write(`${JSON.stringify({ job, store: home.store } satisfies StageAssignment)}\n`);
+  child.stdin.write(`${JSON.stringify({ job, part: part ?? null, store: home.store } satisfies StageAssignment)}\n`);
 
   let progress: StageProgress | undefined;
   let spokeAt = Date.now();
@@ -84,10 +90,10 @@ export async function superviseStage({ home, job, signal, onAlive }: Supervision
   }
 }
 
-function spawnStage(logPath: string) {
+function spawnStage(logPath: string, what: string) {
   mkdirSync(dirname(logPath), { recursive: true });
   const log = openSync(logPath, "a");
-  writeSync(log, `--- ${new Date().toISOString()} attempt\n`);
+  writeSync(log, `--- ${new Date().toISOString()} ${what}\n`);
   const [command, ...args] = [...deathSignalCommand(), process.execPath, ...nodeArguments("stage-process")];
   const child = spawn(command!, args, { stdio: ["pipe", log, log, "pipe"] });
   closeSync(log);

@@ -27,7 +27,7 @@ async function replay(text: string): Promise<void> {
   await Worker.runReplayHistory({ workflowBundle: { codePath } }, history, workflowId);
 }
 
-test("there are histories to replay", () => expect(histories.length).toBeGreaterThanOrEqual(8));
+test("there are histories to replay", () => expect(histories.length).toBeGreaterThanOrEqual(11));
 
 test.each(histories)("recorded history %s is still what the workflows do", async (name) => {
   await replay(read(name));

@@ -42,7 +42,7 @@ async function copyArtifact(store: Store, ref: ArtifactRef, folder: string): Pro
 
 export function gcCommand(): Command {
   return new Command("gc")
-    .description("remove what no record leads to: leavings of dead attempts")
+    .description("remove what no record leads to, leavings of dead attempts, and pieces that no run has used for a week")
     .option("--plan", "list it, remove nothing")
     .addOption(outputOption())
     .action(async ({ plan, output }: { plan?: boolean; output: OutputFormat }) => {

@@ -3,10 +3,11 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { sha256, StageCancelled, StageError, type NumericsProfile, type StageContext, type StageDefinition, type StageRequest } from "@diffucoder/lineage";
+import { sha256, StageCancelled, StageError, type NumericsProfile, type PartContext, type Piece, type StageContext, type StageDefinition, type StageRequest } from "@diffucoder/lineage";
 import { z } from "zod";
 
-// Two real stages that are quick: one writes numbers, one folds them step by step and can be made to fail, to hang or to wait.
+// Real stages that are quick: one writes numbers, one folds them step by step, and one shares its work; those can be made to
+// fail, to hang or to wait.
 
 const entry = fileURLToPath(import.meta.url);
 
@@ -118,7 +119,59 @@ async function applyFaults(folder: string): Promise<void> {
   if (take("hang") !== undefined) for (;;); // a loop that never yields, as native code may
 }
 
-export const stages = { numbers: numbersStage, fold: foldStage };
+const tallyRecipe = z.strictObject({
+  units: z.int().positive().default(6),
+  /** Unit that is refused. */
+  refused: z.int().optional(),
+});
+
+const tallyExecution = z.strictObject({
+  parts: z.int().positive().default(1),
+  /** File that makes every unit from `holdFrom` on wait for as long as it is there. */
+  hold: z.string().optional(),
+  holdFrom: z.int().nonnegative().default(2),
+});
+
+type TallyRequest = StageRequest<z.infer<typeof tallyRecipe>, z.infer<typeof tallyExecution>>;
+
+const tallyStage: StageDefinition<z.infer<typeof tallyRecipe>, z.infer<typeof tallyExecution>> = {
+  name: "tally",
+  packageName: "@diffucoder/orchestrator",
+  entry,
+  resource: "cpu",
+  inputs: {},
+  outputs: { documents: "documents" },
+  recipeSchema: tallyRecipe,
+  executionSchema: tallyExecution,
+  parts: {
+    count: ({ parts }) => parts,
+    async run(request, { index, count }, context) {
+      for (let unit = index; unit < request.recipe.units; unit += count) await makeUnit(request, unit, context);
+    },
+  },
+  async run(request, context) {
+    const directory = join(context.scratchDir, "tally");
+    await mkdir(directory);
+    const units = [];
+    for (let unit = 0; unit < request.recipe.units; unit += 1) units.push((await makeUnit(request, unit, context)).files.unit!.sha256);
+    await writeFile(join(directory, "units.json"), JSON.stringify(units));
+    return { outputs: { documents: { kind: "documents", directory, meta: {} } }, summary: {} };
+  },
+};
+
+function makeUnit({ recipe, execution, seed }: TallyRequest, unit: number, { pieces, scratchDir, signal, log, report }: PartContext): Promise<Piece> {
+  const tell = () => report({ step: unit, totalSteps: recipe.units, unit: "units", note: `unit ${unit}` });
+  tell();
+  return pieces.findOrMake({ unit, seed }, scratchDir, async (directory) => {
+    log(`making unit ${unit}`);
+    if (unit === recipe.refused) throw new StageError({ code: "Refused", message: `unit ${unit}: expected another, found it`, retryable: false });
+    if (execution.hold !== undefined && unit >= execution.holdFrom) await released(execution.hold, signal, tell);
+    if (signal.aborted) throw new StageCancelled("tally", unit);
+    await writeFile(join(directory, "unit"), `unit ${unit} of seed ${seed}`);
+  });
+}
+
+export const stages = { numbers: numbersStage, fold: foldStage, tally: tallyStage };
 
 export const preferredDtype = async (): Promise<"fp32"> => "fp32";
 

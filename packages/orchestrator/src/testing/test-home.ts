@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,8 +36,10 @@ export class TestHome {
   readonly faults: string;
   readonly store: Store;
 
-  static async open(): Promise<TestHome> {
-    process.env.DIFFUCODER_STAGES = TEST_STAGES;
+  /** @param stages module of its stages; null for the pipeline's own */
+  static async open(stages: string | null = TEST_STAGES): Promise<TestHome> {
+    if (stages === null) delete process.env.DIFFUCODER_STAGES;
+    else process.env.DIFFUCODER_STAGES = stages;
     const home = openHome({ env: { DIFFUCODER_HOME: mkdtempSync(join(tmpdir(), "orchestrator-")) } });
     return new TestHome(home, await openSession(home), await openStore(home.store));
   }
@@ -64,8 +66,18 @@ export class TestHome {
       { id: "fold", ...fold, recipe: options.recipe ?? {}, execution: options.execution ?? {} },
       ...(options.again === true ? [{ id: "again", ...fold, inputs: { ...fold.inputs, checkpoint: "fold.checkpoint" } }] : []),
     ];
-    const file = join(this.home.root, `folding-${randomUUID()}.yaml`);
-    writeFileSync(file, JSON.stringify({ name: "folding", seed: options.seed, numerics: options.numerics ?? "auto", stages })); // JSON is YAML
+    return this.startStages("folding", stages, options);
+  }
+
+  /** Starts a pipeline of one stage. */
+  startOne(uses: string, options: { seed: number; recipe?: JsonObject; execution?: JsonObject }): Promise<string> {
+    const { recipe = {}, execution = {} } = options;
+    return this.startStages(uses, [{ id: uses, uses, recipe, execution, retry: RETRY }], options);
+  }
+
+  private async startStages(name: string, stages: readonly object[], { seed, numerics = "auto" }: { seed: number; numerics?: string }): Promise<string> {
+    const file = join(this.home.root, `${name}-${randomUUID()}.yaml`);
+    writeFileSync(file, JSON.stringify({ name, seed, numerics, stages })); // JSON is YAML
     return startPipeline(this.session, await readPipeline(file, await loadRegistry()), file);
   }
 
@@ -82,7 +94,8 @@ export class TestHome {
   }
 
   log(runId: string, stage: string): string {
-    return readFileSync(stageLogPath(this.home, runId, stage), "utf8");
+    const path = stageLogPath(this.home, runId, stage);
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
   }
 
   /** A file for a stage's `execution.hold`; the stage waits until it is released, however busy the machine. */
@@ -99,12 +112,17 @@ export class TestHome {
   /** Process of the stage that is at work. */
   async stageProcess(): Promise<number> {
     for (;;) {
-      const worker = this.worker();
-      const children = readFileSync(`/proc/${worker}/task/${worker}/children`, "utf8").trim().split(" ").map(Number);
-      const found = children.find((pid) => isOurs(pid, "stage-process"));
+      const [found] = this.stageProcesses();
       if (found !== undefined) return found;
       await sleep(20);
     }
+  }
+
+  /** Processes of stages and parts that are at work on the first worker. */
+  stageProcesses(): number[] {
+    const worker = this.worker();
+    const children = readFileSync(`/proc/${worker}/task/${worker}/children`, "utf8").split(" ").filter((pid) => pid.trim() !== "").map(Number);
+    return children.filter((pid) => isOurs(pid, "stage-process"));
   }
 }
 

@@ -62,6 +62,25 @@ export interface StageJob {
   readonly queues: Queues;
 }
 
+/** A part of a stage's work that several processes share before the stage itself runs. */
+export interface PartJob {
+  readonly job: StageJob;
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+  /** Identities of the stage's sources, as in its key. */
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+/** What is known of a stage before it runs. */
+export interface PreparedStage {
+  readonly key: string;
+  /** What it made when it was run before. */
+  readonly result?: StageResult;
+  /** Given where its work is to be shared. */
+  readonly parts?: Pick<PartJob, "count" | "sources">;
+}
+
 export interface StageResult {
   readonly key: string;
   readonly cached: boolean;
@@ -113,7 +132,7 @@ export interface PipelineStatus {
 /** Activities on the control queue: short, no slot taken from the stages. */
 export interface ControlActivities {
   /** Computes the key and looks for a result; starts no process. */
-  prepareStage(job: StageJob): Promise<{ readonly key: string; readonly result?: StageResult }>;
+  prepareStage(job: StageJob): Promise<PreparedStage>;
   /** Fills in defaults of changed settings. @throws InvalidRecipe */
   checkSettings(uses: string, settings: Settings): Promise<Settings>;
   /** @throws ArtifactMissing, ArtifactCorrupt, InvalidRecipe when an artifact cannot stand in for an output */
@@ -129,7 +148,12 @@ export interface NumericsActivities {
 
 export interface StageActivities {
   runStage(job: StageJob): Promise<StageResult>;
+  /** Leaves pieces in the store, which `runStage` finds. */
+  runPart(part: PartJob): Promise<void>;
 }
+
+/** `<stage>/3`: the activity of a part, counted from 1. */
+export const partId = ({ job, index }: Pick<PartJob, "index"> & { readonly job: Pick<StageJob, "id"> }): string => `${job.id}/${index + 1}`;
 
 export interface Settings {
   readonly recipe: JsonObject;

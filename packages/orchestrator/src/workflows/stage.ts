@@ -4,6 +4,7 @@ import {
   condition,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   proxyActivities,
   setHandler,
   sleep,
@@ -12,8 +13,10 @@ import {
 import {
   CONTROL_RETRY,
   holdSignal,
+  partId,
   stageChangedSignal,
   type ControlActivities,
+  type PartJob,
   type StageActivities,
   type StageJob,
   type StageResult,
@@ -26,48 +29,78 @@ const MOST_LOST_WORKERS = 20;
 const LONGEST_DELAY_MS = 300_000;
 
 /**
- * Runs one stage to its end: looks for a result, else makes attempts until one succeeds or no more may fail.
+ * Runs one stage to its end: looks for a result, else makes attempts until one succeeds or no more may fail. A stage
+ * whose work can be shared does its parts first, side by side as far as workers have slots, each with attempts of its own.
  *
- * Holding stops the running attempt at a checkpoint; the next one goes on from there. Attempts are counted here and
+ * Holding stops the running attempts at a checkpoint; the next ones go on from there. Attempts are counted here and
  * not by Temporal, because one that was held, handed back or lost with its worker says nothing against the stage.
  */
 export async function stageWorkflow(job: StageJob): Promise<StageResult> {
   let isHeld = false;
-  let running: CancellationScope | undefined;
+  const running = new Set<CancellationScope>();
   setHandler(holdSignal, (held) => {
     isHeld = held;
-    if (held) running?.cancel();
+    if (held) for (const scope of running) scope.cancel();
   });
 
-  const prepared = await controlActivities(job).prepareStage(job);
-  if (prepared.result !== undefined) return prepared.result;
+  const { key, result, parts } = await controlActivities(job).prepareStage(job);
+  if (result !== undefined) return result;
 
-  for (let attempt = 1, failed = 0, lost = 0; ; attempt += 1) {
-    if (isHeld) {
-      await tell(job, { state: "paused", key: prepared.key });
-      await condition(() => !isHeld);
-    }
-    await tell(job, { state: "running", attempt, key: prepared.key });
-    try {
-      running = new CancellationScope();
-      if (isHeld) continue; // held while the parent was being told
-      return await running.run(() => stageActivities(job).runStage(job));
-    } catch (error) {
-      if (CancellationScope.current().consideredCancelled) throw error;
-      if (isCancellation(error)) continue; // held
-      const facts = factsOf(error);
-      await tell(job, { error: facts });
-      if (facts.code === WORKER_STOPPED) continue;
-      if (facts.code === WORKER_LOST) {
-        if ((lost += 1) >= MOST_LOST_WORKERS) throw failureOf(facts);
-        continue;
+  /** Makes attempts at a piece of work. */
+  async function persist<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1, failed = 0, lost = 0; ; attempt += 1) {
+      if (isHeld) {
+        await condition(() => running.size === 0); // other parts are winding down
+        await tell(job, { state: "paused", key });
+        await condition(() => !isHeld);
       }
-      if (!facts.retryable || (failed += 1) >= job.retry.attempts) throw failureOf(facts);
-      await sleep(Math.min(job.retry.delayMs * 2 ** (failed - 1), LONGEST_DELAY_MS));
-    } finally {
-      running = undefined;
+      await tell(job, { state: "running", attempt, key });
+      const scope = new CancellationScope();
+      try {
+        running.add(scope);
+        if (isHeld) continue; // held while the parent was being told
+        return await scope.run(work);
+      } catch (error) {
+        if (CancellationScope.current().consideredCancelled) throw error;
+        if (isCancellation(error)) continue; // held
+        const facts = factsOf(error);
+        await tell(job, { error: facts });
+        if (facts.code === WORKER_STOPPED) continue;
+        if (facts.code === WORKER_LOST) {
+          if ((lost += 1) >= MOST_LOST_WORKERS) throw failureOf(facts);
+          continue;
+        }
+        if (!facts.retryable || (failed += 1) >= job.retry.attempts) throw failureOf(facts);
+        await sleep(Math.min(job.retry.delayMs * 2 ** (failed - 1), LONGEST_DELAY_MS));
+      } finally {
+        running.delete(scope);
+      }
     }
   }
+
+  if (parts !== undefined && patched("parts")) {
+    await together(Array.from({ length: parts.count }, (_, index) => () => persist(() => partActivities(job, index).runPart({ ...parts, job, index }))));
+  }
+  return persist(() => stageActivities(job, job.id).runStage(job));
+}
+
+/** Does all of it side by side; what fails for good ends the others, and is thrown once they have ended. */
+async function together(work: readonly (() => Promise<void>)[]): Promise<void> {
+  let failure: unknown;
+  const scope = new CancellationScope();
+  await scope.run(() =>
+    Promise.all(
+      work.map(async (each) => {
+        try {
+          await each();
+        } catch (error) {
+          failure ??= error;
+          scope.cancel();
+        }
+      }),
+    ),
+  );
+  if (failure !== undefined) throw failure;
 }
 
 function tell(job: StageJob, change: Partial<StageStatus>): Promise<void> {
@@ -78,11 +111,13 @@ function controlActivities(job: StageJob): ControlActivities {
   return proxyActivities<ControlActivities>({ taskQueue: job.queues.control, startToCloseTimeout: "1 hour", heartbeatTimeout: "10 seconds", retry: CONTROL_RETRY });
 }
 
-function stageActivities(job: StageJob): StageActivities {
+const partActivities = (job: StageJob, index: PartJob["index"]): StageActivities => stageActivities(job, partId({ job, index }));
+
+function stageActivities(job: StageJob, activityId: string): StageActivities {
   return proxyActivities<StageActivities>({
     taskQueue: job.queues[job.resource],
-    activityId: job.id,
-    summary: job.id,
+    activityId,
+    summary: activityId,
     startToCloseTimeout: "60 days",
     heartbeatTimeout: job.retry.heartbeatMs,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
