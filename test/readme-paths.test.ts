@@ -4,14 +4,16 @@ import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT } from "./support/project.ts";
 
-const readmes = globSync("**/README.md", { cwd: ROOT, exclude: ["**/node_modules", "**/dist", "shared"] }).sort();
+const filesOf = (folder: string, pattern: string) => globSync(pattern, { cwd: join(ROOT, folder), exclude: ["**/node_modules", "**/dist", "shared"] });
+const readmes = filesOf("", "**/README.md").sort();
 const read = (readme: string): string => readFileSync(join(ROOT, readme), "utf8");
 
 test.each(readmes)("source files and links of %s", (readme) => {
   const text = read(readme).replaceAll(/^```[^]*?^```/gm, "");
   const sources = text.matchAll(/`([\w./-]+\.ts)`/g);
   const links = text.matchAll(/\]\((?!https?:)([^)#\s]+)/g);
-  const isThere = (path: string) => [dirname(readme), "", "packages"].some((folder) => existsSync(join(ROOT, folder, path)));
+  const isBelow = (path: string) => !path.includes("/") && filesOf(dirname(readme), `**/${path}`).length > 0;
+  const isThere = (path: string) => [dirname(readme), "", "packages"].some((folder) => existsSync(join(ROOT, folder, path))) || isBelow(path);
   expect([...sources, ...links].map(([, path]) => path!).filter((path) => !isThere(path))).toEqual([]);
 });
 
