@@ -74,6 +74,9 @@ test("an autoregressive model learns to predict what comes next, and is a start 
   const adapted = await workplace.run({ shards, checkpoint: next.outputs.checkpoint! }, { recipe: { ...adaptation, architecture: undefined } });
   const fresh = await workplace.run({ shards }, { recipe: adaptation });
   expect(adapted.summary.validationLossAtEnd).toBeLessThan(0.9 * (fresh.summary.validationLossAtEnd as number));
+  const stages = ["autoregressive-pretraining", "pretraining"];
+  expect((await workplace.store.artifacts.manifest(adapted.outputs.checkpoint!)).meta.history).toMatchObject(stages.map((stage) => ({ stage })));
+  expect([...new Set((await workplace.checkpoint(adapted.outputs.checkpoint!)).metrics.map(({ stage }) => stage))]).toEqual(stages);
 });
 
 test("annealing attention changes what is learned", async () => {

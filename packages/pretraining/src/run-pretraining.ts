@@ -46,7 +46,9 @@ async function runPretraining({ recipe, execution, inputs, seed }: StageRequest<
       recipe.objective === "autoregressive"
         ? causalBatches(packed)
         : shardBatches({ ...packed, maskId: start.model.maskId, annealingSteps: recipe.annealingSteps });
-    return await trainDiffusion({ ...start, stage: "pretraining", source, recipe, execution }, context);
+    // A checkpoint's metrics and history hold both, each counted from step 1.
+    const stage = recipe.objective === "autoregressive" ? "autoregressive-pretraining" : "pretraining";
+    return await trainDiffusion({ ...start, stage, source, recipe, execution }, context);
   } finally {
     await shards.close();
   }
