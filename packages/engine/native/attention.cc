@@ -109,8 +109,8 @@ void readRotated(const Projections& from, int64_t canvas, int64_t column, float 
     float* y = target + token * stride;
     forEachRun(half, [&](int64_t i, auto get, auto put) {
       const Vector first = get(x + i) + get(bias + i), second = get(x + half + i) + get(bias + half + i);
-      put(y + i, (first * get(cos + i) + second * get(sin + i)) * factor);
-      put(y + half + i, (second * get(cos + half + i) + first * get(sin + half + i)) * factor);
+      put(y + i, (second * get(sin + i) + first * get(cos + i)) * factor);
+      put(y + half + i, (first * get(sin + half + i) + second * get(cos + half + i)) * factor);
     });
     std::fill(y + g.width, y + stride, 0.0f);
   }
@@ -309,8 +309,8 @@ struct AttentionGradient {
       float* dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
       forEachRun(half, [&](int64_t i, auto get, auto put) {
         const Vector first = get(dy + i), second = get(dy + half + i);
-        const Vector dFirst = (first * get(cos + i) + second * get(sin + half + i)) * factor;
-        const Vector dSecond = (second * get(cos + half + i) + first * get(sin + i)) * factor;
+        const Vector dFirst = (second * get(sin + half + i) + first * get(cos + i)) * factor;
+        const Vector dSecond = (first * get(sin + i) + second * get(cos + half + i)) * factor;
         put(dx + i, dFirst);
         put(dx + half + i, dSecond);
         put(dBias + column + i, get(dBias + column + i) + dFirst);

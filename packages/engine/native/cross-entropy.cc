@@ -45,7 +45,7 @@ struct CrossEntropy {
     Vector sum{};
     for (int64_t i = 0; i < whole; i += kLanes) sum += exponential(load(x + i) - top);
     float total = sumOf(sum);
-    for (int64_t i = whole; i < count; i++) total += exponential(broadcast(x[i] - top))[0];
+    for (int64_t i = whole; i < count; i++) total += exponential(x[i] - top)[0];
     return top + std::log(total);
   }
 };

@@ -11,11 +11,12 @@
 namespace diffucoder {
 
 #ifdef __AVX512F__
-constexpr int kTileRows = 8, kTileVectors = 2;  // 16 of 32 registers hold sums
+constexpr int kTileRows = 8;  // 16 of 32 registers hold sums
 #else
-constexpr int kTileRows = 6, kTileVectors = 1;  // 12 of 16
+constexpr int kTileRows = 6;  // 12 of 16
 #endif
-constexpr int kTileColumns = kTileVectors * kLanes;
+constexpr int kTileRegisters = 2;
+constexpr int kTileColumns = kTileRegisters * kRegisterLanes;
 
 /** Columns rounded up to whole tiles. */
 inline int64_t paddedColumns(int64_t columns) { return (columns + kTileColumns - 1) / kTileColumns * kTileColumns; }
@@ -28,20 +29,20 @@ struct Left {
 
 template <int Rows, bool IsAdded>
 inline void multiplyTile(Left left, const float* right, int64_t rightStride, float* result, int64_t resultStride, int64_t depth) {
-  Vector sums[Rows][kTileVectors];
+  Register sums[Rows][kTileRegisters];
   for (int row = 0; row < Rows; row++) {
-    for (int v = 0; v < kTileVectors; v++) sums[row][v] = IsAdded ? load(result + row * resultStride + v * kLanes) : Vector{};
+    for (int r = 0; r < kTileRegisters; r++) sums[row][r] = IsAdded ? loadRegister(result + row * resultStride + r * kRegisterLanes) : Register{};
   }
   for (int64_t k = 0; k < depth; k++) {
-    Vector columns[kTileVectors];
-    for (int v = 0; v < kTileVectors; v++) columns[v] = load(right + k * rightStride + v * kLanes);
+    Register columns[kTileRegisters];
+    for (int r = 0; r < kTileRegisters; r++) columns[r] = loadRegister(right + k * rightStride + r * kRegisterLanes);
     for (int row = 0; row < Rows; row++) {
       const float factor = left.data[row * left.rowStride + k * left.depthStride];
-      for (int v = 0; v < kTileVectors; v++) sums[row][v] += factor * columns[v];
+      for (int r = 0; r < kTileRegisters; r++) sums[row][r] += factor * columns[r];
     }
   }
   for (int row = 0; row < Rows; row++) {
-    for (int v = 0; v < kTileVectors; v++) store(result + row * resultStride + v * kLanes, sums[row][v]);
+    for (int r = 0; r < kTileRegisters; r++) storeRegister(result + row * resultStride + r * kRegisterLanes, sums[row][r]);
   }
 }
 
@@ -55,20 +56,20 @@ struct LeftPairs {
 /** The same over pairs: `depth` counts them, and `right` holds those of rows 2k and 2k + 1. Sums are fp32. */
 template <int Rows, bool IsAdded>
 inline void multiplyTile(LeftPairs left, const uint32_t* right, int64_t rightStride, float* result, int64_t resultStride, int64_t depth) {
-  __m512 sums[Rows][kTileVectors];
+  __m512 sums[Rows][kTileRegisters];
   for (int row = 0; row < Rows; row++) {
-    for (int v = 0; v < kTileVectors; v++) sums[row][v] = IsAdded ? _mm512_loadu_ps(result + row * resultStride + v * kLanes) : _mm512_setzero_ps();
+    for (int r = 0; r < kTileRegisters; r++) sums[row][r] = IsAdded ? _mm512_loadu_ps(result + row * resultStride + r * kLanes) : _mm512_setzero_ps();
   }
   for (int64_t k = 0; k < depth; k++) {
-    __m512i columns[kTileVectors];
-    for (int v = 0; v < kTileVectors; v++) columns[v] = _mm512_loadu_si512(right + k * rightStride + v * kLanes);
+    __m512i columns[kTileRegisters];
+    for (int r = 0; r < kTileRegisters; r++) columns[r] = _mm512_loadu_si512(right + k * rightStride + r * kLanes);
     for (int row = 0; row < Rows; row++) {
       const __m512i factor = _mm512_set1_epi32(static_cast<int>(left.data[row * left.rowStride + k * left.depthStride]));
-      for (int v = 0; v < kTileVectors; v++) sums[row][v] = _mm512_dpbf16_ps(sums[row][v], (__m512bh)factor, (__m512bh)columns[v]);
+      for (int r = 0; r < kTileRegisters; r++) sums[row][r] = _mm512_dpbf16_ps(sums[row][r], (__m512bh)factor, (__m512bh)columns[r]);
     }
   }
   for (int row = 0; row < Rows; row++) {
-    for (int v = 0; v < kTileVectors; v++) _mm512_storeu_ps(result + row * resultStride + v * kLanes, sums[row][v]);
+    for (int r = 0; r < kTileRegisters; r++) _mm512_storeu_ps(result + row * resultStride + r * kLanes, sums[row][r]);
   }
 }
 

@@ -55,7 +55,8 @@ struct RmsNormGradient {
         const float pull = sumOf(products) * factor * factor / static_cast<float>(hidden);
         forEachRun(hidden, [&](int64_t i, auto get, auto put) {
           const Vector value = get(input + i), slope = get(output + i);
-          put(dx + row * hidden + i, (slope * get(scale + i) - value * pull) * factor);
+          const Vector scaled = slope * get(scale + i);
+          put(dx + row * hidden + i, (scaled - value * pull) * factor);
           put(share + i, get(share + i) + slope * value * factor);
         });
       }

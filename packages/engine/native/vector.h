@@ -1,5 +1,5 @@
-// Sixteen floats at a time, in the compiler's own vector type: one zmm register, or two ymm. The lanes of a sum are the
-// same sixteen on every instruction set.
+// Sixteen floats at a time: one register of AVX-512, two of AVX2. The lanes of a sum are the same sixteen on every
+// instruction set. The compiler's own vectors of more than a register would go through memory.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -7,22 +7,64 @@
 namespace diffucoder {
 
 constexpr int kLanes = 16;
-typedef float Vector __attribute__((vector_size(64)));
-typedef int32_t IntVector __attribute__((vector_size(64)));
+#ifdef __AVX512F__
+constexpr int kRegisters = 1;
+#else
+constexpr int kRegisters = 2;
+#endif
+constexpr int kRegisterLanes = kLanes / kRegisters;
+typedef float Register __attribute__((vector_size(4 * kRegisterLanes)));
+typedef int32_t IntRegister __attribute__((vector_size(4 * kRegisterLanes)));
 
-inline Vector broadcast(float value) { return Vector{} + value; }
+/** The same lanes at any address. */
+typedef float PackedRegister __attribute__((vector_size(4 * kRegisterLanes), aligned(4), may_alias));
+
+inline Register loadRegister(const float* source) { return *reinterpret_cast<const PackedRegister*>(source); }
+inline void storeRegister(float* target, Register lanes) { *reinterpret_cast<PackedRegister*>(target) = lanes; }
+
+struct Vector {
+  Register registers[kRegisters];
+
+  Vector() = default;  // `Vector{}` is all 0
+  Vector(float value) {
+    for (Register& one : registers) one = value - Register{};  // not +, which the compiler must keep for the sake of -0
+  }
+  float operator[](int lane) const { return registers[lane / kRegisterLanes][lane % kRegisterLanes]; }
+};
+
+/**
+ * Each register by itself.
+ *
+ * Of two products in a sum the compiler fuses the one that it comes to first, the right operand's here: changing their order
+ * changes last bits.
+ */
+template <typename Operation, typename... Vectors>
+inline Vector map(Operation operation, Vectors... vectors) {
+  Vector result;
+  for (int i = 0; i < kRegisters; i++) result.registers[i] = operation(vectors.registers[i]...);
+  return result;
+}
+
+inline Vector operator+(Vector a, Vector b) { return map([](Register x, Register y) { return x + y; }, a, b); }
+inline Vector operator-(Vector a, Vector b) { return map([](Register x, Register y) { return x - y; }, a, b); }
+inline Vector operator*(Vector a, Vector b) { return map([](Register x, Register y) { return x * y; }, a, b); }
+inline Vector operator/(Vector a, Vector b) { return map([](Register x, Register y) { return x / y; }, a, b); }
+inline Vector operator-(Vector a) { return map([](Register x) { return -x; }, a); }
+inline Vector& operator+=(Vector& a, Vector b) { return a = a + b; }
 
 inline Vector load(const float* source) {
   Vector vector;
-  std::memcpy(&vector, source, sizeof vector);
+  for (int i = 0; i < kRegisters; i++) vector.registers[i] = loadRegister(source + i * kRegisterLanes);
   return vector;
 }
 
-inline void store(float* target, Vector vector) { std::memcpy(target, &vector, sizeof vector); }
+inline void store(float* target, Vector vector) {
+  for (int i = 0; i < kRegisters; i++) storeRegister(target + i * kRegisterLanes, vector.registers[i]);
+}
 
 /** The first `count` lanes; the others are `rest`. */
 inline Vector loadSome(const float* source, int64_t count, float rest = 0) {
-  Vector vector = broadcast(rest);
+  Vector vector = rest;
   std::memcpy(&vector, source, count * sizeof(float));
   return vector;
 }
@@ -54,16 +96,20 @@ inline float largestOf(Vector vector) {
   return largest;
 }
 
-inline Vector squareRoot(Vector x) {
-  for (int lane = 0; lane < kLanes; lane++) x[lane] = __builtin_sqrtf(x[lane]);
-  return x;
+inline Vector squareRoot(Vector vector) {
+  return map(
+      [](Register x) {
+        for (int lane = 0; lane < kLanes / kRegisters; lane++) x[lane] = __builtin_sqrtf(x[lane]);
+        return x;
+      },
+      vector);
 }
 
-inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector larger(Vector a, Vector b) { return map([](Register x, Register y) { return x > y ? x : y; }, a, b); }
 
 /** Largest of `count` numbers, at least one. */
 inline float largestOf(const float* values, int64_t count) {
-  Vector best = broadcast(values[0]);
+  Vector best = values[0];
   const int64_t whole = count / kLanes * kLanes;
   for (int64_t i = 0; i < whole; i += kLanes) best = larger(load(values + i), best);
   if (whole < count) best = larger(loadSome(values + whole, count - whole, values[0]), best);
@@ -75,23 +121,27 @@ inline float largestOf(const float* values, int64_t count) {
  *
  * @source Moshier, Cephes Mathematical Library, expf
  */
-inline Vector exponential(Vector x) {
-  const IntVector isTiny = x < -87.0f;
-  x = isTiny ? broadcast(-87.0f) : x;
-  x = x > 88.0f ? broadcast(88.0f) : x;
-  const Vector shift = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
-  const Vector shifted = x * 1.44269504088896341f + shift;
-  const Vector whole = shifted - shift;
-  const Vector rest = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-  Vector series = broadcast(1.9875691500e-4f);
-  series = series * rest + 1.3981999507e-3f;
-  series = series * rest + 8.3334519073e-3f;
-  series = series * rest + 4.1665795894e-2f;
-  series = series * rest + 1.6666665459e-1f;
-  series = series * rest + 5.0000001201e-1f;
-  series = series * rest * rest + rest + 1.0f;
-  const IntVector exponent = reinterpret_cast<IntVector>(shifted) - reinterpret_cast<IntVector>(shift) + 127;
-  return isTiny ? Vector{} : series * reinterpret_cast<Vector>(exponent << 23);
+inline Vector exponential(Vector vector) {
+  return map(
+      [](Register x) {
+        const IntRegister isTiny = x < -87.0f;
+        x = isTiny ? -87.0f - Register{} : x;
+        x = x > 88.0f ? 88.0f - Register{} : x;
+        const Register shift = 12582912.0f - Register{};  // 1.5 * 2^23: adding it rounds to whole numbers
+        const Register shifted = x * 1.44269504088896341f + shift;
+        const Register whole = shifted - shift;
+        const Register rest = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+        Register series = 1.9875691500e-4f - Register{};
+        series = series * rest + 1.3981999507e-3f;
+        series = series * rest + 8.3334519073e-3f;
+        series = series * rest + 4.1665795894e-2f;
+        series = series * rest + 1.6666665459e-1f;
+        series = series * rest + 5.0000001201e-1f;
+        series = series * rest * rest + rest + 1.0f;
+        const IntRegister exponent = reinterpret_cast<IntRegister>(shifted) - reinterpret_cast<IntRegister>(shift) + 127;
+        return isTiny ? Register{} : series * reinterpret_cast<Register>(exponent << 23);
+      },
+      vector);
 }
 
 inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
