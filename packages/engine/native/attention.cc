@@ -46,12 +46,13 @@ struct Geometry {
 /** The operands that every piece of work reads. */
 struct Projections {
   Geometry geometry;
-  const float *projected, *bias, *cos, *sin, *mask;
+  Numbers projected;
+  const float *bias, *cos, *sin, *mask;
 
   Projections(const Call& call, const Geometry& shape)
-      : geometry(shape), projected(call.input(0)), bias(call.input(1)), cos(call.input(2)), sin(call.input(3)), mask(elementsOf(call.shape(4)) == 0 ? nullptr : call.input(4)) {}
+      : geometry(shape), projected(call.numbers(0)), bias(call.input(1)), cos(call.input(2)), sin(call.input(3)), mask(elementsOf(call.shape(4)) == 0 ? nullptr : call.input(4)) {}
 
-  const float* rows(int64_t canvas) const { return projected + canvas * geometry.length * geometry.rowWidth; }
+  Numbers rows(int64_t canvas) const { return projected + canvas * geometry.length * geometry.rowWidth; }
 };
 
 enum Slot {
@@ -105,7 +106,8 @@ void readRotated(const Projections& from, int64_t canvas, int64_t column, float 
   const int64_t half = g.width / 2, stride = g.channelStride();
   const float* bias = from.bias + column;
   for (int64_t token = 0; token < g.length; token++) {
-    const float *x = from.rows(canvas) + token * g.rowWidth + column, *cos = from.cos + token * g.width, *sin = from.sin + token * g.width;
+    const Numbers x = from.rows(canvas) + token * g.rowWidth + column;
+    const float *cos = from.cos + token * g.width, *sin = from.sin + token * g.width;
     float* y = target + token * stride;
     forEachRun(half, [&](int64_t i, auto get, auto put) {
       const Vector first = get(x + i) + get(bias + i), second = get(x + half + i) + get(bias + half + i);
@@ -120,7 +122,7 @@ void readValues(const Projections& from, int64_t canvas, int64_t column, float* 
   const Geometry& g = from.geometry;
   const int64_t stride = g.channelStride();
   for (int64_t token = 0; token < g.length; token++) {
-    const float* x = from.rows(canvas) + token * g.rowWidth + column;
+    const Numbers x = from.rows(canvas) + token * g.rowWidth + column;
     float* y = target + token * stride;
     forEachRun(g.width, [&](int64_t i, auto get, auto put) { put(y + i, get(x + i) + get(from.bias + column + i)); });
     std::fill(y + g.width, y + stride, 0.0f);
@@ -223,13 +225,15 @@ struct Attention {
 
 struct AttentionGradient {
   Geometry shape;
-  explicit AttentionGradient(Attributes attributes) : shape(attributes) {}
+  TF_DataType type;
+  explicit AttentionGradient(Attributes attributes) : shape(attributes), type(attributes.dtype("d_projected_type")) {}
 
   void operator()(Call& call) const {
     const Geometry g = shape.of(call.shape(0));
     const Projections from(call, g);
-    const float *mixed = call.input(5), *logSum = call.input(6), *dMixed = call.input(7);
-    float *dProjected = call.output(0, call.shape(0)), *dBias = call.output(1, {g.rowWidth});
+    const float *mixed = call.input(5), *logSum = call.input(6);
+    const Numbers dMixed = call.numbers(7), dProjected = call.output(0, call.shape(0), type);
+    float* dBias = call.output(1, {g.rowWidth});
     if (call.failed()) return;
     std::vector<float> biasShares(g.batch * g.rowWidth);
     withOperands(call, g, [&](auto operands) {
@@ -242,7 +246,7 @@ struct AttentionGradient {
   }
 
   template <typename Operands>
-  static void differentiate(const Projections& from, int64_t canvas, int64_t group, const float* mixed, const float* logSum, const float* dMixed, float* dProjected, float* dBias) {
+  static void differentiate(const Projections& from, int64_t canvas, int64_t group, const float* mixed, const float* logSum, Numbers dMixed, Numbers dProjected, float* dBias) {
     const Geometry& g = from.geometry;
     const int64_t across = g.tokenStride(), along = g.channelStride();
     float *keys = scratch(kKeys, g.length * along), *keysAcross = scratch(kKeysAcross, g.width * across);
@@ -287,26 +291,29 @@ struct AttentionGradient {
   }
 
   /** The slopes of one head's output, and for each row their product with the output, which softmax's gradient subtracts. */
-  static void readSlopes(const Geometry& g, int64_t canvas, int64_t head, const float* mixed, const float* dMixed, float* dOutput, float* deltas) {
+  static void readSlopes(const Geometry& g, int64_t canvas, int64_t head, const float* mixed, Numbers dMixed, float* dOutput, float* deltas) {
     for (int64_t token = 0; token < g.length; token++) {
       const int64_t offset = ((canvas * g.length + token) * g.heads + head) * g.width;
       float* row = dOutput + token * g.channelStride();
-      std::copy(dMixed + offset, dMixed + offset + g.width, row);
       std::fill(row + g.width, row + g.channelStride(), 0.0f);
       Vector products{};
-      forEachRun(g.width, [&](int64_t i, auto get, auto) { products += get(mixed + offset + i) * get(dMixed + offset + i); });
+      forEachRun(g.width, [&](int64_t i, auto get, auto put) {
+        const Vector slope = get(dMixed + offset + i);
+        put(row + i, slope);
+        products += get(mixed + offset + i) * slope;
+      });
       deltas[token] = sumOf(products);
     }
   }
 
   /** The transpose of `readRotated`. */
-  static void writeRotated(const Projections& from, int64_t canvas, int64_t column, float factor, const float* slopes, float* dProjected, float* dBias) {
+  static void writeRotated(const Projections& from, int64_t canvas, int64_t column, float factor, const float* slopes, Numbers dProjected, float* dBias) {
     const Geometry& g = from.geometry;
     const int64_t half = g.width / 2;
     std::fill(dBias + column, dBias + column + g.width, 0.0f);
     for (int64_t token = 0; token < g.length; token++) {
       const float *dy = slopes + token * g.channelStride(), *cos = from.cos + token * g.width, *sin = from.sin + token * g.width;
-      float* dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
+      const Numbers dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
       forEachRun(half, [&](int64_t i, auto get, auto put) {
         const Vector first = get(dy + i), second = get(dy + half + i);
         const Vector dFirst = (second * get(sin + half + i) + first * get(cos + i)) * factor;
@@ -319,11 +326,11 @@ struct AttentionGradient {
     }
   }
 
-  static void writeValues(const Geometry& g, int64_t canvas, int64_t column, const float* slopes, float* dProjected, float* dBias) {
+  static void writeValues(const Geometry& g, int64_t canvas, int64_t column, const float* slopes, Numbers dProjected, float* dBias) {
     std::fill(dBias + column, dBias + column + g.width, 0.0f);
     for (int64_t token = 0; token < g.length; token++) {
       const float* dy = slopes + token * g.channelStride();
-      float* dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
+      const Numbers dx = dProjected + (canvas * g.length + token) * g.rowWidth + column;
       forEachRun(g.width, [&](int64_t i, auto get, auto put) {
         put(dx + i, get(dy + i));
         put(dBias + column + i, get(dBias + column + i) + get(dy + i));
@@ -336,10 +343,10 @@ struct AttentionGradient {
 
 void registerAttention() {
   const std::initializer_list<const char*> geometry = {"heads: int", "kv_heads: int", "length: int", "rounded: int = 0"};
-  registerKernel<Attention>({"DiffucoderAttention", {"projected: float", "bias: float", "cos: float", "sin: float", "mask: float"}, {"mixed: float", "log_sum: float"}, geometry});
+  registerKernel<Attention>({"DiffucoderAttention", {"projected: real", "bias: float", "cos: float", "sin: float", "mask: float"}, {"mixed: float", "log_sum: float"}, geometry});
   registerKernel<AttentionGradient>({"DiffucoderAttentionGradient",
-                                     {"projected: float", "bias: float", "cos: float", "sin: float", "mask: float", "mixed: float", "log_sum: float", "d_mixed: float"},
-                                     {"d_projected: float", "d_bias: float"},
+                                     {"projected: real", "bias: float", "cos: float", "sin: float", "mask: float", "mixed: float", "log_sum: float", "d_mixed: real"},
+                                     {"d_projected: real", "d_bias: float"},
                                      geometry});
 }
 

@@ -17,14 +17,14 @@ struct CrossEntropy {
   void operator()(Call& call) const {
     const Shape shape = call.shape(0);
     const int64_t rows = shape[0], vocabulary = shape[1];
-    const float* logits = call.input(0);
+    const Numbers logits = call.numbers(0);
     const int32_t* targets = call.input<int32_t>(1);
     if (!requireTargets(call, targets, rows, vocabulary)) return;
     float *loss = call.output(0, {rows}), *logSum = call.output(1, {rows});
     if (call.failed()) return;
     parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; row++) {
-        const float* x = logits + row * vocabulary;
+        const Numbers x = logits + row * vocabulary;
         logSum[row] = logSumExp(x, vocabulary);
         loss[row] = logSum[row] - x[targets[row]];
       }
@@ -39,7 +39,7 @@ struct CrossEntropy {
     return true;
   }
 
-  static float logSumExp(const float* x, int64_t count) {
+  static float logSumExp(Numbers x, int64_t count) {
     const float top = largestOf(x, count);
     const int64_t whole = count / kLanes * kLanes;
     Vector sum{};
@@ -51,20 +51,23 @@ struct CrossEntropy {
 };
 
 struct CrossEntropyGradient {
-  explicit CrossEntropyGradient(Attributes) {}
+  TF_DataType type;
+  explicit CrossEntropyGradient(Attributes attributes) : type(attributes.dtype("d_logits_type")) {}
 
   void operator()(Call& call) const {
     const Shape shape = call.shape(0);
     const int64_t rows = shape[0], vocabulary = shape[1];
-    const float *logits = call.input(0), *logSum = call.input(2), *dLoss = call.input(3);
+    const Numbers logits = call.numbers(0);
+    const float *logSum = call.input(2), *dLoss = call.input(3);
     const int32_t* targets = call.input<int32_t>(1);
-    float* dLogits = call.output(0, shape);
+    const Numbers dLogits = call.output(0, shape, type);
     if (call.failed()) return;
     parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; row++) {
-        float* slope = dLogits + row * vocabulary;
-        forEachRun(vocabulary, [&](int64_t i, auto get, auto put) { put(slope + i, exponential(get(logits + row * vocabulary + i) - logSum[row]) * dLoss[row]); });
-        slope[targets[row]] -= dLoss[row];
+        const Numbers x = logits + row * vocabulary, slope = dLogits + row * vocabulary;
+        const auto share = [&](Vector logit) { return exponential(logit - logSum[row]) * dLoss[row]; };
+        forEachRun(vocabulary, [&](int64_t i, auto get, auto put) { put(slope + i, share(get(x + i))); });
+        slope.set(targets[row], share(x[targets[row]])[0] - dLoss[row]);
       }
     });
   }
@@ -73,9 +76,9 @@ struct CrossEntropyGradient {
 }  // namespace
 
 void registerCrossEntropy() {
-  registerKernel<CrossEntropy>({"DiffucoderCrossEntropy", {"logits: float", "targets: int32"}, {"loss: float", "log_sum: float"}});
+  registerKernel<CrossEntropy>({"DiffucoderCrossEntropy", {"logits: real", "targets: int32"}, {"loss: float", "log_sum: float"}});
   registerKernel<CrossEntropyGradient>(
-      {"DiffucoderCrossEntropyGradient", {"logits: float", "targets: int32", "log_sum: float", "d_loss: float"}, {"d_logits: float"}});
+      {"DiffucoderCrossEntropyGradient", {"logits: real", "targets: int32", "log_sum: float", "d_loss: float"}, {"d_logits: real"}});
 }
 
 }  // namespace diffucoder

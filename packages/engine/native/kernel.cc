@@ -18,7 +18,7 @@ namespace {
 
 template <typename Value>
 Value attribute(TF_OpKernelConstruction* construction, const char* name, void (*read)(TF_OpKernelConstruction*, const char*, Value*, TF_Status*)) {
-  Value value = 0;
+  Value value{};
   TF_Status* status = TF_NewStatus();
   read(construction, name, &value, status);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
@@ -30,6 +30,7 @@ Value attribute(TF_OpKernelConstruction* construction, const char* name, void (*
 
 float Attributes::real(const char* name) const { return attribute(construction_, name, &TF_OpKernelConstruction_GetAttrFloat); }
 int64_t Attributes::integer(const char* name) const { return attribute(construction_, name, &TF_OpKernelConstruction_GetAttrInt64); }
+TF_DataType Attributes::dtype(const char* name) const { return attribute(construction_, name, &TF_OpKernelConstruction_GetAttrType); }
 
 Call::Call(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {
   const int count = TF_NumInputs(context);
@@ -54,11 +55,12 @@ Shape Call::shape(int input) const {
   return shape;
 }
 
-float* Call::output(int index, const Shape& shape) {
-  TF_Tensor* tensor = TF_AllocateOutput(context_, index, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), elementsOf(shape) * sizeof(float), status_);
-  if (tensor == nullptr || failed()) return nullptr;
+Numbers Call::output(int index, const Shape& shape, TF_DataType dtype) {
+  const bool isRounded = dtype == TF_BFLOAT16;
+  TF_Tensor* tensor = TF_AllocateOutput(context_, index, dtype, shape.data(), static_cast<int>(shape.size()), elementsOf(shape) * (isRounded ? 2 : 4), status_);
+  if (tensor == nullptr || failed()) return {nullptr, isRounded};
   outputs_.push_back(tensor);
-  return static_cast<float*>(TF_TensorData(tensor));
+  return {TF_TensorData(tensor), isRounded};
 }
 
 bool Call::require(bool holds, const std::string& message) {
@@ -82,8 +84,15 @@ void registerSignature(const Signature& signature, void* (*create)(TF_OpKernelCo
   TF_Status* status = TF_NewStatus();
   TF_OpDefinitionBuilder* definition = TF_NewOpDefinitionBuilder(signature.name);
   for (const char* attribute : signature.attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
-  for (const char* input : signature.inputs) TF_OpDefinitionBuilderAddInput(definition, input);
-  for (const char* output : signature.outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
+  const auto typed = [&](const std::string& argument) {
+    const size_t colon = argument.find(": real");
+    if (colon == std::string::npos) return argument;
+    const std::string type = argument.substr(0, colon) + "_type";
+    TF_OpDefinitionBuilderAddAttr(definition, (type + ": {float, bfloat16} = DT_FLOAT").c_str());
+    return argument.substr(0, colon) + ": " + type;
+  };
+  for (const char* input : signature.inputs) TF_OpDefinitionBuilderAddInput(definition, typed(input).c_str());
+  for (const char* output : signature.outputs) TF_OpDefinitionBuilderAddOutput(definition, typed(output).c_str());
   if (signature.isStateful) TF_OpDefinitionBuilderSetIsStateful(definition, true);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, &TF_ShapeInferenceContextSetUnknownShape);
   TF_RegisterOpDefinition(definition, status);

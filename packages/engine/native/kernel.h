@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensorflow-kernels.h"
+#include "vector.h"
 
 namespace diffucoder {
 
@@ -19,6 +20,7 @@ class Attributes {
   explicit Attributes(TF_OpKernelConstruction* construction) : construction_(construction) {}
   float real(const char* name) const;
   int64_t integer(const char* name) const;
+  TF_DataType dtype(const char* name) const;
 
  private:
   TF_OpKernelConstruction* construction_;
@@ -38,7 +40,9 @@ class Call {
     return static_cast<Element*>(TF_TensorData(inputs_[index]));
   }
   float scalar(int index) const { return *input(index); }
-  float* output(int index, const Shape& shape);
+  Numbers numbers(int index) const { return {TF_TensorData(inputs_[index]), TF_TensorType(inputs_[index]) == TF_BFLOAT16}; }
+  float* output(int index, const Shape& shape) { return static_cast<float*>(output(index, shape, TF_FLOAT).data); }
+  Numbers output(int index, const Shape& shape, TF_DataType dtype);
 
   /** Fails the run unless `holds`. */
   bool require(bool holds, const std::string& message);
@@ -51,7 +55,10 @@ class Call {
   std::vector<TF_Tensor*> outputs_;
 };
 
-/** Registers an operation and its CPU kernel. `Kernel` is made from `Attributes` and called with a `Call`. */
+/**
+ * Registers an operation and its CPU kernel. `Kernel` is made from `Attributes` and called with a `Call`. An input or output
+ * `name: real` is fp32 unless the attribute `name_type` says bf16.
+ */
 struct Signature {
   const char* name;
   std::initializer_list<const char*> inputs;

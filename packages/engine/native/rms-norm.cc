@@ -13,13 +13,15 @@ constexpr int64_t kRows = 32;  // of one piece of work
 
 struct RmsNorm {
   float epsilon;
-  explicit RmsNorm(Attributes attributes) : epsilon(attributes.real("epsilon")) {}
+  TF_DataType type;
+  explicit RmsNorm(Attributes attributes) : epsilon(attributes.real("epsilon")), type(attributes.dtype("y_type")) {}
 
   void operator()(Call& call) const {
     const Shape shape = call.shape(0);
     const int64_t rows = shape[0], hidden = shape[1];
     const float *x = call.input(0), *scale = call.input(1);
-    float *y = call.output(0, shape), *inverse = call.output(1, {rows});
+    const Numbers y = call.output(0, shape, type);
+    float* inverse = call.output(1, {rows});
     if (call.failed()) return;
     parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; row++) {
@@ -40,7 +42,8 @@ struct RmsNormGradient {
   void operator()(Call& call) const {
     const Shape shape = call.shape(0);
     const int64_t rows = shape[0], hidden = shape[1];
-    const float *x = call.input(0), *scale = call.input(1), *inverse = call.input(2), *dy = call.input(3);
+    const float *x = call.input(0), *scale = call.input(1), *inverse = call.input(2);
+    const Numbers dy = call.numbers(3);
     float *dx = call.output(0, shape), *dScale = call.output(1, {hidden});
     if (call.failed()) return;
     const int64_t pieces = (rows + kRows - 1) / kRows;
@@ -48,7 +51,8 @@ struct RmsNormGradient {
     parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
       float* share = partial.data() + first / kRows * hidden;
       for (int64_t row = first; row < last; row++) {
-        const float *input = x + row * hidden, *output = dy + row * hidden;
+        const float* input = x + row * hidden;
+        const Numbers output = dy + row * hidden;
         const float factor = inverse[row];
         Vector products{};
         forEachRun(hidden, [&](int64_t i, auto get, auto) { products += get(output + i) * get(scale + i) * get(input + i); });
@@ -76,8 +80,8 @@ void sumRows(const float* matrix, int64_t rows, int64_t columns, float* sums) {
 }
 
 void registerRmsNorm() {
-  registerKernel<RmsNorm>({"DiffucoderRmsNorm", {"x: float", "scale: float"}, {"y: float", "inverse: float"}, {"epsilon: float"}});
-  registerKernel<RmsNormGradient>({"DiffucoderRmsNormGradient", {"x: float", "scale: float", "inverse: float", "dy: float"}, {"dx: float", "d_scale: float"}});
+  registerKernel<RmsNorm>({"DiffucoderRmsNorm", {"x: float", "scale: float"}, {"y: real", "inverse: float"}, {"epsilon: float"}});
+  registerKernel<RmsNormGradient>({"DiffucoderRmsNormGradient", {"x: float", "scale: float", "inverse: float", "dy: real"}, {"dx: float", "d_scale: float"}});
 }
 
 }  // namespace diffucoder

@@ -11,17 +11,17 @@ constexpr int64_t kRows = 16;
 
 /** Gate and up lie side by side: [N, 2F] to [N, F]. */
 struct SwiGlu {
-  explicit SwiGlu(Attributes) {}
+  TF_DataType type;
+  explicit SwiGlu(Attributes attributes) : type(attributes.dtype("y_type")) {}
 
   void operator()(Call& call) const {
     const Shape shape = call.shape(0);
     const int64_t rows = shape[0], inner = shape[1] / 2;
-    const float* gateUp = call.input(0);
-    float* y = call.output(0, {rows, inner});
+    const Numbers gateUp = call.numbers(0), y = call.output(0, {rows, inner}, type);
     if (call.failed()) return;
     parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; row++) {
-        const float *gate = gateUp + row * 2 * inner, *up = gate + inner;
+        const Numbers gate = gateUp + row * 2 * inner, up = gate + inner;
         forEachRun(inner, [&](int64_t i, auto get, auto put) {
           const Vector x = get(gate + i);
           put(y + row * inner + i, x * sigmoid(x) * get(up + i));
@@ -32,18 +32,18 @@ struct SwiGlu {
 };
 
 struct SwiGluGradient {
-  explicit SwiGluGradient(Attributes) {}
+  TF_DataType type;
+  explicit SwiGluGradient(Attributes attributes) : type(attributes.dtype("d_gate_up_type")) {}
 
   void operator()(Call& call) const {
     const Shape shape = call.shape(0);
     const int64_t rows = shape[0], inner = shape[1] / 2;
-    const float *gateUp = call.input(0), *dy = call.input(1);
-    float* dGateUp = call.output(0, shape);
+    const Numbers gateUp = call.numbers(0), dy = call.numbers(1), dGateUp = call.output(0, shape, type);
     if (call.failed()) return;
     parallelRows(rows, kRows, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; row++) {
-        const float *gate = gateUp + row * 2 * inner, *up = gate + inner, *slope = dy + row * inner;
-        float *dGate = dGateUp + row * 2 * inner, *dUp = dGate + inner;
+        const Numbers gate = gateUp + row * 2 * inner, up = gate + inner, slope = dy + row * inner;
+        const Numbers dGate = dGateUp + row * 2 * inner, dUp = dGate + inner;
         forEachRun(inner, [&](int64_t i, auto get, auto put) {
           const Vector x = get(gate + i), open = sigmoid(x), dyI = get(slope + i);
           put(dGate + i, dyI * get(up + i) * open * (1.0f + x * (1.0f - open)));
@@ -57,8 +57,8 @@ struct SwiGluGradient {
 }  // namespace
 
 void registerSwiGlu() {
-  registerKernel<SwiGlu>({"DiffucoderSwiGlu", {"gate_up: float"}, {"y: float"}});
-  registerKernel<SwiGluGradient>({"DiffucoderSwiGluGradient", {"gate_up: float", "dy: float"}, {"d_gate_up: float"}});
+  registerKernel<SwiGlu>({"DiffucoderSwiGlu", {"gate_up: real"}, {"y: real"}});
+  registerKernel<SwiGluGradient>({"DiffucoderSwiGluGradient", {"gate_up: real", "dy: real"}, {"d_gate_up: real"}});
 }
 
 }  // namespace diffucoder

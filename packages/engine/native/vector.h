@@ -15,6 +15,8 @@ constexpr int kRegisters = 2;
 constexpr int kRegisterLanes = kLanes / kRegisters;
 typedef float Register __attribute__((vector_size(4 * kRegisterLanes)));
 typedef int32_t IntRegister __attribute__((vector_size(4 * kRegisterLanes)));
+typedef uint32_t BitRegister __attribute__((vector_size(4 * kRegisterLanes)));
+typedef uint16_t HalfRegister __attribute__((vector_size(2 * kRegisterLanes)));
 
 /** The same lanes at any address. */
 typedef float PackedRegister __attribute__((vector_size(4 * kRegisterLanes), aligned(4), may_alias));
@@ -71,16 +73,78 @@ inline Vector loadSome(const float* source, int64_t count, float rest = 0) {
 
 inline void storeSome(float* target, Vector vector, int64_t count) { std::memcpy(target, &vector, count * sizeof(float)); }
 
+/** Where numbers lie, in fp32 or rounded to bf16. */
+struct Numbers {
+  void* data;
+  bool isRounded;
+
+  Numbers operator+(int64_t count) const { return {static_cast<char*>(data) + count * (isRounded ? 2 : 4), isRounded}; }
+  float operator[](int64_t index) const;
+  void set(int64_t index, float value) const;
+};
+
+inline Register widened(HalfRegister halves) { return reinterpret_cast<Register>(__builtin_convertvector(halves, BitRegister) << 16); }
+
+/** To the nearest bf16, of two the even one; NaN stays NaN. */
+inline HalfRegister rounded(Register lanes) {
+  const BitRegister bits = reinterpret_cast<BitRegister>(lanes);
+  const BitRegister nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return __builtin_convertvector(lanes == lanes ? nearest : (bits >> 16 | 0x40), HalfRegister);
+}
+
+/** The first `count` lanes; the others are `rest`. */
+inline Vector loadSome(Numbers source, int64_t count, float rest = 0) {
+  if (!source.isRounded) return loadSome(static_cast<const float*>(source.data), count, rest);
+  uint16_t halves[kLanes] = {};
+  std::memcpy(halves, source.data, count * sizeof(uint16_t));
+  float lanes[kLanes];
+  for (int lane = 0; lane < kLanes; lane++) {
+    const uint32_t bits = static_cast<uint32_t>(halves[lane]) << 16;
+    std::memcpy(lanes + lane, &bits, sizeof bits);
+    if (lane >= count) lanes[lane] = rest;
+  }
+  return load(lanes);
+}
+
+inline Vector load(Numbers source) {
+  if (!source.isRounded) return load(static_cast<const float*>(source.data));
+  Vector vector;
+  for (int i = 0; i < kRegisters; i++) {
+    HalfRegister halves;
+    std::memcpy(&halves, (source + i * kRegisterLanes).data, sizeof halves);
+    vector.registers[i] = widened(halves);
+  }
+  return vector;
+}
+
+inline void storeSome(Numbers target, Vector vector, int64_t count) {
+  if (!target.isRounded) return storeSome(static_cast<float*>(target.data), vector, count);
+  uint16_t halves[kLanes];
+  for (int i = 0; i < kRegisters; i++) {
+    const HalfRegister half = rounded(vector.registers[i]);
+    std::memcpy(halves + i * kRegisterLanes, &half, sizeof half);
+  }
+  std::memcpy(target.data, halves, count * sizeof(uint16_t));
+}
+
+inline void store(Numbers target, Vector vector) {
+  if (!target.isRounded) return store(static_cast<float*>(target.data), vector);
+  storeSome(target, vector, kLanes);
+}
+
+inline float Numbers::operator[](int64_t index) const { return loadSome(*this + index, 1)[0]; }
+inline void Numbers::set(int64_t index, float value) const { storeSome(*this + index, value, 1); }
+
 /** Calls `body(offset, load, store)` for each run of lanes in `count` floats; the last run may be partial. */
 template <typename Body>
 inline void forEachRun(int64_t count, Body body) {
   int64_t offset = 0;
   for (; offset + kLanes <= count; offset += kLanes) {
-    body(offset, [](const float* source) { return load(source); }, [](float* target, Vector vector) { store(target, vector); });
+    body(offset, [](auto source) { return load(source); }, [](auto target, Vector vector) { store(target, vector); });
   }
   const int64_t left = count - offset;
   if (left > 0) {
-    body(offset, [left](const float* source) { return loadSome(source, left); }, [left](float* target, Vector vector) { storeSome(target, vector, left); });
+    body(offset, [left](auto source) { return loadSome(source, left); }, [left](auto target, Vector vector) { storeSome(target, vector, left); });
   }
 }
 
@@ -108,7 +172,8 @@ inline Vector squareRoot(Vector vector) {
 inline Vector larger(Vector a, Vector b) { return map([](Register x, Register y) { return x > y ? x : y; }, a, b); }
 
 /** Largest of `count` numbers, at least one. */
-inline float largestOf(const float* values, int64_t count) {
+template <typename Source>
+inline float largestOf(Source values, int64_t count) {
   Vector best = values[0];
   const int64_t whole = count / kLanes * kLanes;
   for (int64_t i = 0; i < whole; i += kLanes) best = larger(load(values + i), best);

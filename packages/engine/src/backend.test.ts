@@ -18,6 +18,7 @@ interface Outcome {
   /** Buffers of the backend that the products left behind. */
   readonly dataLeft: number;
   readonly segments: number[];
+  readonly auto: string;
   readonly bf16?: { readonly code: string; readonly message: string };
 }
 
@@ -100,8 +101,10 @@ it("is loaded once in a process", async () => {
 });
 
 describe("dtype policy", () => {
-  it("auto takes bf16 where the processor multiplies it natively; others are taken at their word", () => {
-    expect(resolveDtype("auto")).toBe(["amx_bf16", "avx512_bf16"].includes(widest) ? "bf16" : "fp32");
+  it("auto takes bf16 where the processor and the kernels multiply it natively; others are taken at their word", async () => {
+    const fastest = ["amx_bf16", "avx512_bf16"].includes(widest) ? "bf16" : "fp32";
+    expect((await trainOn("native", [], { DIFFUCODER_KERNELS: "none" })).auto).toBe(fastest);
+    expect((await trainOn("native", [], { DIFFUCODER_KERNELS: "x86-64-v3" })).auto).toBe("fp32");
     expect(resolveDtype("fp32")).toBe("fp32");
     expect(resolveDtype("bf16")).toBe("bf16");
   });

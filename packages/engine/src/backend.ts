@@ -49,11 +49,14 @@ export async function backendInfo(): Promise<BackendInfo> {
   };
 }
 
-/** Resolves a dtype policy: bf16 pays only where the CPU or GPU multiplies it natively (other CPUs are 100 times slower at it). */
+/**
+ * Resolves a dtype policy: bf16 pays only where the CPU or GPU multiplies it natively (other CPUs are 100 times slower at it), and
+ * kernels for AVX2 do not.
+ */
 export function resolveDtype(policy: "auto" | "fp32" | "bf16"): "fp32" | "bf16" {
   if (policy !== "auto") return policy;
   const gpu = wantedGpu();
-  const isFastInBf16 = gpu === undefined ? /bf16|amx/.test(instructionSet()) : describeGpu(gpu).isFastInBf16;
+  const isFastInBf16 = gpu === undefined ? /bf16|amx/.test(instructionSet()) && nativeKernelLevel() !== "x86-64-v3" : describeGpu(gpu).isFastInBf16;
   return isFastInBf16 ? "bf16" : "fp32";
 }
 

@@ -2,10 +2,12 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { feeds, gated, started, step } from "../test/gated-program.ts";
 import { loadBackend, resolveDtype } from "./backend.ts";
-import { roundMatrixProducts } from "./bf16-pass.ts";
-import { DataType, Graph } from "./graph.ts";
+import { NARROW, foldCasts, roundMatrixProducts } from "./bf16-pass.ts";
+import { DataType, Graph, type Attribute } from "./graph.ts";
+import { nativeBackend } from "./native-backend.ts";
 import { NativeProgram } from "./native-program.ts";
 import type { ProgramSpec } from "./program.ts";
+import { loadSession } from "./session.ts";
 
 describe("bf16 pass", () => {
   it("rounds the operands of matrix products, each once, and widens the results", () => {
@@ -40,12 +42,89 @@ describe("bf16 pass", () => {
   });
 });
 
-describe("bf16 program", () => {
-  let isFast = false;
-  beforeAll(async () => {
-    expect(await loadBackend(), "these tests need libtensorflow: npm run setup").toBe("native");
-    isFast = resolveDtype("auto") === "bf16";
+let isFast = false;
+beforeAll(async () => {
+  expect(await loadBackend(), "these tests need libtensorflow: npm run setup").toBe("native");
+  isFast = resolveDtype("auto") === "bf16";
+});
+
+describe("casts folded into kernels", () => {
+  const [down, up] = [
+    { SrcT: { type: DataType.float32 }, DstT: { type: DataType.bfloat16 }, Truncate: { b: false } },
+    { SrcT: { type: DataType.bfloat16 }, DstT: { type: DataType.float32 }, Truncate: { b: false } },
+  ];
+  const [narrow, wide] = [{ type: DataType.bfloat16 }, { T: { type: DataType.float32 } }];
+
+  it("leaves what somebody reads in fp32 as it is", () => {
+    const graph = new Graph();
+    graph.add("Placeholder", [], {}, "x");
+    graph.add("Cast", ["x"], up, "widened");
+    for (const name of ["rounded only", "read twice"]) {
+      graph.add("DiffucoderSwiGlu", ["widened"], {}, name);
+      graph.add("Cast", [name], down, `${name}/bfloat16`);
+      graph.add("MatMul", [`${name}/bfloat16`], { T: narrow }, `${name}/product`);
+    }
+    graph.add("Neg", ["read twice"], wide, "reader");
+    expect(foldCasts(graph).nodes.slice(2)).toEqual([
+      { name: "rounded only", op: "DiffucoderSwiGlu", input: ["x"], attr: { gate_up_type: narrow, y_type: narrow } },
+      { name: "rounded only/product", op: "MatMul", input: ["rounded only"], attr: { T: narrow } },
+      { name: "read twice", op: "DiffucoderSwiGlu", input: ["x"], attr: { gate_up_type: narrow } },
+      { name: "read twice/bfloat16", op: "Cast", input: ["read twice"], attr: down },
+      { name: "read twice/product", op: "MatMul", input: ["read twice/bfloat16"], attr: { T: narrow } },
+      { name: "reader", op: "Neg", input: ["read twice"], attr: wide },
+    ]);
   });
+
+  const [rows, width, heads, kvHeads] = [6, 37, 4, 2];
+  const columns = (heads + 2 * kvHeads) * 6;
+  const geometry = { heads: { i: heads }, kv_heads: { i: kvHeads }, length: { i: 3 } };
+  const attended: number[][] = [[rows, columns], [columns], [3, 6], [3, 6], [3, 3]];
+  /** Shapes of the inputs, whole numbers marked by `targets`; attributes; number of outputs. */
+  const operations: Record<string, [inputs: (number[] | "targets")[], attr: Record<string, Attribute>, outputs: number]> = {
+    DiffucoderRmsNorm: [[[rows, width], [width]], { epsilon: { f: 1e-6 } }, 2],
+    DiffucoderRmsNormGradient: [[[rows, width], [width], [rows], [rows, width]], {}, 2],
+    DiffucoderSwiGlu: [[[rows, 2 * width]], {}, 1],
+    DiffucoderSwiGluGradient: [[[rows, 2 * width], [rows, width]], {}, 1],
+    DiffucoderAttention: [attended, geometry, 2],
+    DiffucoderAttentionGradient: [[...attended, [rows, heads * 6], [2, heads, 3], [rows, heads * 6]], geometry, 2],
+    DiffucoderCrossEntropy: [[[rows, width], "targets"], {}, 2],
+    DiffucoderCrossEntropyGradient: [[[rows, width], "targets", [rows], [rows]], {}, 1],
+  };
+
+  it.each(Object.keys(NARROW))("changes no bit of %s", (op) => {
+    const [inputs, attr, outputs] = operations[op]!;
+    const graph = new Graph();
+    const feeds = inputs.map((shape, i) => {
+      const [dtype, values] = shape === "targets" ? [DataType.int32, Int32Array.from({ length: rows }, (_, row) => 7 * row)] : [DataType.float32, Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, at) => 3 * Math.sin(at * (i + 1.7)))];
+      const node = graph.placeholder(`input_${i}`, dtype, shape === "targets" ? [rows] : shape);
+      if (NARROW[op]!.inputs[i] === undefined) return { shape: shape === "targets" ? [rows] : shape, dtype, values, read: node };
+      graph.add("Cast", [node], down, `rounded_${i}`);
+      return { shape: shape as number[], dtype, values, read: graph.add("Cast", [`rounded_${i}`], up, `widened_${i}`) };
+    });
+    graph.add(op, feeds.map(({ read }) => read), attr, "kernel");
+    const fetches = Array.from({ length: outputs }, (_, i) => {
+      if (NARROW[op]!.outputs[i] === undefined) return graph.add("Identity", [i === 0 ? "kernel" : `kernel:${i}`], wide, `output_${i}`);
+      graph.add("Cast", [i === 0 ? "kernel" : `kernel:${i}`], down, `output_${i}_bfloat16`);
+      return graph.add("Cast", [`output_${i}_bfloat16`], up, `output_${i}`);
+    });
+    const folded = foldCasts(graph);
+    const { binding } = nativeBackend();
+    const [apart, within] = [graph, folded].map((each) => {
+      const session = loadSession(binding, each);
+      const ids = feeds.map(({ shape, dtype, values }) => binding.createTensor(shape, dtype, values));
+      const results = binding.runSavedModel(session, ids, feeds.map((_, i) => `input_${i}:0`).join(), fetches.map((name) => `${name}:0`).join());
+      const values = results.map(({ id }) => binding.tensorDataSync(id));
+      for (const id of [...ids, ...results.map(({ id }) => id)]) binding.deleteTensor(id);
+      binding.deleteSavedModel(session);
+      return values;
+    });
+    expect(within).toEqual(apart);
+    const { inputs: narrowInputs, outputs: narrowOutputs } = NARROW[op]!;
+    expect(folded.nodes.find(({ name }) => name === "kernel")!.attr).toEqual({ ...attr, ...Object.fromEntries([...narrowInputs, ...narrowOutputs].filter((name) => name !== undefined).map((name) => [`${name}_type`, narrow])) });
+  });
+});
+
+describe("bf16 program", () => {
 
   it("rounds in products only", ({ skip }) => {
     skip(!isFast, "this processor does not multiply bf16");

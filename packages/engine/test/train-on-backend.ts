@@ -1,6 +1,6 @@
 // Trains and checks products on the backend that the environment names; prints what came out as JSON.
 import * as tf from "@tensorflow/tfjs-core";
-import { backendInfo, createProgram } from "../src/index.ts";
+import { backendInfo, createProgram, resolveDtype } from "../src/index.ts";
 import { gated, started, step } from "./gated-program.ts";
 
 const info = await backendInfo();
@@ -36,4 +36,4 @@ const bf16 = await createProgram({ ...gated, dtype: "bf16" }).then(
   (made) => made.dispose(),
   (error: { code: string; message: string }) => ({ code: error.code, message: error.message }),
 );
-process.stdout.write(`${JSON.stringify({ info, losses, tensorsLeft, scale, products, dataLeft, segments: [...segments.dataSync()], bf16 })}\n`);
+process.stdout.write(`${JSON.stringify({ info, losses, tensorsLeft, scale, products, dataLeft, segments: [...segments.dataSync()], auto: resolveDtype("auto"), bf16 })}\n`);
