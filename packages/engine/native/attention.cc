@@ -5,6 +5,10 @@
 // its query heads. Scores exist for a block of rows at a time; the backward pass computes them again from `log_sum`.
 //
 // Source: Dao et al., "FlashAttention", arXiv:2205.14135v2, algorithms 1 and 4 (whole rows at a time here: they fit the cache).
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,6 +20,17 @@
 #include "parallel.h"
 
 namespace diffucoder {
+
+bool hasMatrixTiles() {
+  // Linux keeps AMX's large registers from a process until it asks (arch_prctl with ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA).
+  static const bool isPermitted = [] {
+    unsigned a, b, c, d;
+    const bool isThere = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bit_AMX_TILE) && (d & bit_AMX_BF16);
+    return isThere && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+  }();
+  return isPermitted;
+}
+
 namespace {
 
 constexpr int64_t kBlockRows = 64;

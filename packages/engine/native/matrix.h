@@ -5,10 +5,15 @@
 #endif
 
 #include <cstdint>
+#include <type_traits>
+#include <vector>
 
 #include "vector.h"
 
 namespace diffucoder {
+
+/** Whether this process may use AMX for products of bf16. */
+bool hasMatrixTiles();
 
 #ifdef __AVX512F__
 constexpr int kTileRows = 8;  // 16 of 32 registers hold sums
@@ -92,6 +97,98 @@ inline void pairAlongColumns(const float* source, int64_t rows, int64_t columns,
     }
   }
 }
+
+constexpr int64_t kMatrixTile = 16;  // rows of a tile of AMX, and pairs or sums in a row
+
+/** [depth, rows] to [rows, depth], of pairs, whole tiles of both. */
+inline void transposePairs(const uint32_t* source, int64_t stride, int64_t depth, int64_t rows, uint32_t* target) {
+  for (int64_t k = 0; k < depth; k += kMatrixTile) {
+    for (int64_t row = 0; row < rows; row += kMatrixTile) {
+      __m512i a[16], b[16];
+      for (int i = 0; i < 16; i++) a[i] = _mm512_loadu_si512(source + (k + i) * stride + row);
+      for (int i = 0; i < 16; i += 2) {
+        b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+      }
+      for (int i = 0; i < 16; i += 4) {
+        for (int half = 0; half < 2; half++) {
+          a[i + 2 * half] = _mm512_unpacklo_epi64(b[i + half], b[i + 2 + half]);
+          a[i + 2 * half + 1] = _mm512_unpackhi_epi64(b[i + half], b[i + 2 + half]);
+        }
+      }
+      // a[4 q + c] now holds, in its 128-bit lane l, rows 4 q to 4 q + 3 of column 4 l + c.
+      for (int c = 0; c < 4; c++) {
+        const __m512i low = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x88), high = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xdd);
+        const __m512i low2 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x88), high2 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xdd);
+        uint32_t* column = target + (row + c) * depth + k;
+        _mm512_storeu_si512(column, _mm512_shuffle_i32x4(low, low2, 0x88));
+        _mm512_storeu_si512(column + 4 * depth, _mm512_shuffle_i32x4(high, high2, 0x88));
+        _mm512_storeu_si512(column + 8 * depth, _mm512_shuffle_i32x4(low, low2, 0xdd));
+        _mm512_storeu_si512(column + 12 * depth, _mm512_shuffle_i32x4(high, high2, 0xdd));
+      }
+    }
+  }
+}
+
+/** Sums of two tiles of rows by two of columns, or of one by two. */
+template <bool IsAdded, bool IsTwo>
+inline void multiplyMatrixTiles(const uint32_t* left, int64_t leftStride, const uint32_t* right, int64_t rightStride, float* result, int64_t resultStride, int64_t depth) {
+  const int64_t leftBytes = 4 * leftStride, rightBytes = 4 * rightStride, resultBytes = 4 * resultStride;
+  float* below = result + kMatrixTile * resultStride;
+  if constexpr (IsAdded) {
+    _tile_loadd(0, result, resultBytes);
+    _tile_loadd(1, result + kMatrixTile, resultBytes);
+    if constexpr (IsTwo) _tile_loadd(2, below, resultBytes);
+    if constexpr (IsTwo) _tile_loadd(3, below + kMatrixTile, resultBytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (IsTwo) _tile_zero(2);
+    if constexpr (IsTwo) _tile_zero(3);
+  }
+  for (int64_t k = 0; k < depth; k += kMatrixTile) {
+    _tile_loadd(4, left + k, leftBytes);
+    _tile_loadd(6, right + k * rightStride, rightBytes);
+    _tile_loadd(7, right + k * rightStride + kMatrixTile, rightBytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (IsTwo) {
+      _tile_loadd(5, left + kMatrixTile * leftStride + k, leftBytes);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, result, resultBytes);
+  _tile_stored(1, result + kMatrixTile, resultBytes);
+  if constexpr (IsTwo) _tile_stored(2, below, resultBytes);
+  if constexpr (IsTwo) _tile_stored(3, below + kMatrixTile, resultBytes);
+}
+
+/** `multiply` of pairs by AMX; rows and depth are whole tiles. */
+template <bool IsAdded>
+inline void multiplyByMatrixTiles(int64_t rows, int64_t columns, int64_t depth, LeftPairs left, const uint32_t* right, int64_t rightStride, float* result, int64_t resultStride) {
+  thread_local std::vector<uint32_t> upright;
+  if (left.depthStride != 1) {
+    if (static_cast<int64_t>(upright.size()) < rows * depth) upright.resize(rows * depth);
+    transposePairs(left.data, left.depthStride, depth, rows, upright.data());
+    left = {upright.data(), depth, 1};
+  }
+  struct alignas(64) {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } const layout;
+  __asm__ volatile("" ::: "memory");  // the intrinsics do not tell the compiler that they read and write memory
+  _tile_loadconfig(&layout);
+  for (int64_t column = 0; column < columns; column += kTileColumns) {
+    for (int64_t row = 0; row < rows; row += 2 * kMatrixTile) {
+      const auto tiles = row + kMatrixTile < rows ? multiplyMatrixTiles<IsAdded, true> : multiplyMatrixTiles<IsAdded, false>;
+      tiles(left.data + row * left.rowStride, left.rowStride, right + column, rightStride, result + row * resultStride + column, resultStride, depth);
+    }
+  }
+  _tile_release();
+  __asm__ volatile("" ::: "memory");
+}
 #endif
 
 template <int Rows, bool IsAdded, typename LeftOperand, typename Element>
@@ -110,6 +207,13 @@ inline void multiplyTiles(int rows, LeftOperand left, const Element* right, int6
  */
 template <bool IsAdded, typename LeftOperand, typename Element>
 inline void multiply(int64_t rows, int64_t columns, int64_t depth, LeftOperand left, const Element* right, int64_t rightStride, float* result, int64_t resultStride) {
+#ifdef __AVX512BF16__
+  if constexpr (std::is_same_v<LeftOperand, LeftPairs>) {
+    if (rows % kMatrixTile == 0 && depth % kMatrixTile == 0 && hasMatrixTiles()) {
+      return multiplyByMatrixTiles<IsAdded>(rows, columns, depth, left, right, rightStride, result, resultStride);
+    }
+  }
+#endif
   for (int64_t row = 0; row < rows; row += kTileRows) {
     const int count = static_cast<int>(rows - row < kTileRows ? rows - row : kTileRows);
     const LeftOperand tile{left.data + row * left.rowStride, left.rowStride, left.depthStride};

@@ -71,7 +71,7 @@ describe("attention with rounded operands", () => {
 
   it("is near the exact one, for any shape", ({ skip }) => {
     skip(resolveDtype("auto") !== "bf16", "this processor does not multiply bf16");
-    const cases = [{ length: 64, width: 32 }, { length: 65, width: 32 }, { length: 130, width: 64 }, { length: 33, width: 10 }, { length: 1, width: 2 }, { length: 7, width: 16 }];
+    const cases = [{ length: 64, width: 32 }, { length: 65, width: 32 }, { length: 112, width: 32 }, { length: 130, width: 64 }, { length: 33, width: 10 }, { length: 1, width: 2 }, { length: 7, width: 16 }];
     for (const shape of cases) {
       tf.tidy(() => {
         const [exact, rounded] = [results(0, { ...shape, canvases: 3 }), results(1, { ...shape, canvases: 3 })];
