@@ -24,7 +24,7 @@ interface Outcome {
 
 /** Runs the fixture in a process of its own, since a process has one backend for life. */
 async function trainOn(backend: string | undefined, options: readonly string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
-  const { DIFFUCODER_BACKEND: _, TF_NUM_INTRAOP_THREADS: __, ...inherited } = process.env;
+  const { DIFFUCODER_BACKEND: _, DIFFUCODER_KERNELS: __, TF_NUM_INTRAOP_THREADS: ___, ...inherited } = process.env;
   const named = backend === undefined ? {} : { DIFFUCODER_BACKEND: backend };
   const script = join(import.meta.dirname, "..", "test", "train-on-backend.ts");
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--conditions=@diffucoder/source", ...options, script], { env: { ...inherited, ...named, ...env } });

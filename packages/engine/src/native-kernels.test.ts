@@ -86,7 +86,9 @@ describe("attention with rounded operands", () => {
 
   it("is refused where the CPU has no such products", ({ skip }) => {
     skip(resolveDtype("auto") === "bf16", "this processor multiplies bf16");
-    tf.tidy(() => expect(() => results(1, { length: 4, width: 4, canvases: 1 })).toThrow("expected a CPU with AVX512_BF16"));
+    tf.tidy(() => {
+      expect(() => results(1, { length: 4, width: 4, canvases: 1 })).toThrow("expected a CPU with AVX512_BF16");
+    });
   });
 });
 
