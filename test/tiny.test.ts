@@ -34,6 +34,18 @@ test("a second run finds every result and says so stage by stage", async () => {
   expect(digestsOf(await project.json<PipelineStatus>("status"))).toEqual(digestsOf(undisturbed));
 }, LIMIT_MS);
 
+test("a plan foretells the memory of each training stage within a fifth", async () => {
+  const { stages } = await project.json<{ stages: { id: string; plan: { peakMemoryBytes?: number } }[] }>("run", TINY, "--plan");
+  const { records } = await project.store();
+  const planned = stages.filter(({ plan }) => plan.peakMemoryBytes !== undefined);
+  expect(planned.map(({ id }) => id)).toEqual(["pretraining", "annealing", "instruction-tuning", "coupled-grpo"]);
+  for (const { id, plan } of planned) {
+    const { cost } = (await records.binding(stageOf(undisturbed, id).key!))!;
+    expect(plan.peakMemoryBytes! / cost.peakMemoryBytes, id).toBeGreaterThan(0.8);
+    expect(plan.peakMemoryBytes! / cost.peakMemoryBytes, id).toBeLessThan(1.2);
+  }
+});
+
 test("a new seed makes everything anew", async () => {
   const { stages } = await project.json<{ stages: { id: string; state: string }[] }>("run", TINY, "--plan", "--seed", "2");
   expect(stages.map(({ id, state }) => `${id} ${state}`)).toEqual(["corpus runs", ...STAGES.slice(1).map((id) => `${id} waits`)]);

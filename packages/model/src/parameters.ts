@@ -80,7 +80,8 @@ export function checkParameters(config: ModelConfig, parameters: ReadonlyMap<str
  * Largest resident memory of a process that trains with the native kernels, in bytes.
  *
  * Attention keeps no scores, so that what a canvas' length adds is in its tokens. Factors without a reason of their own are
- * fitted to ten measured steps of 7 thousand to 12.6M parameters and 16 to 4,096 tokens, which this meets within 5 %.
+ * fitted to measured steps of 7 thousand to 12.6M parameters and 16 to 8,064 tokens, which this meets within a tenth, whether a
+ * process does nothing else or is that of a whole stage.
  */
 export function trainingMemoryBytes(config: ModelConfig, tokensPerStep: number): number {
   const weights = PARAMETER_COPIES * parameterCount(config);
@@ -96,8 +97,8 @@ function keptPerToken(config: Architecture): number {
 }
 
 const FLOAT_BYTES = 4;
-/** Node.js with libtensorflow and a recorded graph. */
-const PROCESS_BYTES = 470e6;
+/** Node.js with libtensorflow and a recorded graph: some 470 MB, and some 570 MB in a stage, which has data and a checkpoint on its way. */
+const PROCESS_BYTES = 530e6;
 /** Weights, gradients, two moments; and the joined projections with their gradients, which are nearly all of a model once more each. */
 const PARAMETER_COPIES = 6;
 /** A kept value, its gradient, which lives until the weights' gradient is worked out, and operands laid out for products. */
