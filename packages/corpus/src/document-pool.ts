@@ -64,6 +64,9 @@ export class DocumentPool {
   /** By source, the places of its files and the slice of the first file there. */
   readonly #places = new Map<string, Map<string, number>>();
   readonly #doubtful = new Set<string>();
+  /** One string for all equal ones, and one list for all documents of a single licence: parsed lines hold a copy each. */
+  readonly #names = new Map<string, string>();
+  readonly #single = new Map<string, readonly string[]>();
   readonly #texts = new Map<number, number>();
   readonly #keeper: KeeperRule;
   readonly #breathe: Breathe;
@@ -201,10 +204,15 @@ export class DocumentPool {
   }
 
   #keep({ docId, offset, bytes }: FileRecord["text"] & object, source: string, number: number, record: FileRecord, slice: number): void {
-    const { role: _, sizeBytes: _size, sha256: _sha256, inTree: _inTree, text: _text, place: _place, ...file } = record;
+    const { role: _, sizeBytes: _size, sha256: _sha256, inTree: _inTree, text: _text, place: _place, licence: _licence, license: claim, repository, commit, ...rest } = record;
+    const license = this.#shared(claim);
+    const origin = { ...(repository === undefined ? {} : { repository: this.#shared(repository) }), ...(commit === undefined ? {} : { commit: this.#shared(commit) }) };
+    const file = { ...rest, license, ...origin };
     const known = this.#byId.get(docId);
     if (known === undefined) {
-      this.#byId.set(docId, { slice, offset, standsIn: slice, document: { ...file, docId, source, bytes, file: number, copies: 1, licenses: [file.license] } });
+      const licenses = this.#single.get(license) ?? [license];
+      this.#single.set(license, licenses);
+      this.#byId.set(docId, { slice, offset, standsIn: slice, document: { ...file, docId, source, bytes, file: number, copies: 1, licenses } });
       return;
     }
     const { document } = known;
@@ -213,6 +221,12 @@ export class DocumentPool {
     const isBetter = this.#keeper === "most-stars" && isPreferred(file, document);
     known.document = isBetter ? { ...file, docId, source, bytes, file: number, copies, licenses } : { ...document, copies, licenses };
     if (isBetter) known.standsIn = slice;
+  }
+
+  #shared(name: string): string {
+    const known = this.#names.get(name) ?? name;
+    this.#names.set(name, known);
+    return known;
   }
 }
 
