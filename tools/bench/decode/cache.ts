@@ -3,11 +3,9 @@
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { backendInfo } from "@diffucoder/engine";
-import { loadCheckpoint } from "@diffucoder/formats";
-import { createBlockSampler, createSampler, decode, fromHuggingFace, type CacheKind, type DecodeOptions } from "@diffucoder/model";
+import { createBlockSampler, createSampler, decode, loadModel, type CacheKind, type DecodeOptions } from "@diffucoder/model";
 import { createSandbox } from "@diffucoder/sandbox";
 import { END_OF_TURN, answerText, generateTasks, renderPrompt, scoreAnswers } from "@diffucoder/tasks";
-import { Tokenizer } from "@diffucoder/tokenizer";
 
 const CANVAS = 256;
 const BLOCK = 32;
@@ -18,9 +16,7 @@ if (folder === undefined) {
   console.error("expected a folder as `diffucoder export` writes it, found none; see tools/bench/README.md for the one that was measured");
   process.exit(2);
 }
-const { config, parameters, tokenizerJson } = await loadCheckpoint(async (path) => join(folder, path));
-const model = fromHuggingFace(config);
-const tokenizer = Tokenizer.fromJson(tokenizerJson);
+const { model, parameters, tokenizer } = await loadModel(async (path) => join(folder, path));
 const tasks = generateTasks({ families: ["named"], split: "heldout", count: Number(taskCount), seed: 1 });
 const prompts = tasks.map((task) => tokenizer.encode(renderPrompt(task), { specials: true }));
 const windowLength = CANVAS - Math.min(...prompts.map(({ length }) => length));
