@@ -5,13 +5,13 @@ import { readFile, readdir, unlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { newStore, run, sumStage } from "../test/test-stage.ts";
-import { temporaryFolder } from "../test/temporary.ts";
+import { newStore, NUMERICS, run, sumStage } from "../test/test-stage.ts";
+import { canMount, smallDisk, temporaryFolder } from "../test/temporary.ts";
 import { canonicalJson, sha256 } from "./json.ts";
 import { planGarbage } from "./lineage-graph.ts";
 import { runPart, type RunStageOptions } from "./run-stage.ts";
 import type { PartContext } from "./stage.ts";
-import type { Store } from "./store.ts";
+import { openStore, type Store } from "./store.ts";
 
 const FACTS = { unit: "test", number: 1 };
 const recordOf = (store: Store, facts = FACTS) => join(store.root, "pieces", sha256(canonicalJson(facts)), "piece.json");
@@ -139,7 +139,7 @@ test("a part of a stage leaves its pieces to the stage, with the sources of the 
     },
     sources: async () => ({ file: "abc" }),
   });
-  const options: RunStageOptions = { store, definition, request: { recipe: {}, execution: {}, inputs: {}, seed: 1, baseDirectory: "/" }, numerics: { dtype: "fp32", instructionSet: "any", threads: 1, libtensorflow: "none" }, signal: new AbortController().signal, now: Date.now };
+  const options: RunStageOptions = { store, definition, request: { recipe: {}, execution: {}, inputs: {}, seed: 1, baseDirectory: "/" }, numerics: NUMERICS, signal: new AbortController().signal, now: Date.now };
   await runPart({ ...options, part: { index: 1, count: 2 }, sources: { file: "abc" } });
   expect(readdirSync(join(store.root, "scratch"))).toEqual([]);
   expect(existsSync(join(store.root, "records"))).toBe(false);
@@ -149,4 +149,14 @@ test("a part of a stage leaves its pieces to the stage, with the sources of the 
     [3, { file: "abc" }, true],
   ]);
   await expect(runPart({ ...options, request: { ...options.request, recipe: { lenght: 1 } }, part: { index: 0, count: 2 }, sources: {} })).rejects.toMatchObject({ code: "InvalidRecipe" });
+});
+
+test.skipIf(!canMount)("a part without room for its pieces is DiskFull and leaves none (needs root to mount a small disk)", async () => {
+  const store = await openStore(join(smallDisk(256), "store"));
+  const run = (_request: unknown, _part: unknown, { pieces, scratchDir }: PartContext) =>
+    pieces.findOrMake(FACTS, scratchDir, (directory) => writeFile(join(directory, "a"), Buffer.alloc(300_000))).then(() => {});
+  const options = { store, definition: sumStage({ parts: { count: () => 2, run } }), request: { recipe: {}, execution: {}, inputs: {}, seed: 1, baseDirectory: "/" }, numerics: NUMERICS, signal: new AbortController().signal, now: Date.now };
+  await expect(runPart({ ...options, part: { index: 0, count: 2 }, sources: {} })).rejects.toMatchObject({ code: "DiskFull", retryable: false });
+  expect(readdirSync(join(store.root, "scratch"))).toEqual([]);
+  expect(existsSync(join(store.root, "pieces"))).toBe(false);
 });

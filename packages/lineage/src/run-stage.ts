@@ -149,12 +149,14 @@ function partContext({ store, numerics, signal, now, log = () => {}, onProgress 
  * two processes that do the same part leave the same.
  *
  * @param options.sources of the stage key, so that no part reads all sources for it
+ * @throws InvalidRecipe; DiskFull; what the stage throws
  */
 export async function runPart(options: RunStageOptions & { readonly part: Part; readonly sources: PartContext["sources"] }): Promise<void> {
   const { store, definition, part, sources } = options;
   const scratchDir = await scratchFolder(store, definition);
   try {
-    await definition.parts!.run(parseRequest(definition, options.request), part, partContext(options, sources, scratchDir));
+    const request = parseRequest(definition, options.request);
+    await refuseFullDisk(scratchDir, () => definition.parts!.run(request, part, partContext(options, sources, scratchDir)));
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }
