@@ -34,7 +34,7 @@ export { findArtifact, lineageOf, planGarbage, verifyStore, type LineageNode, ty
 export { NameDrift, NameStore } from "./names.ts";
 export { StageRecords, type Acceptance, type Binding, type CheckpointRecord, type Cost, type RunFacts } from "./records.ts";
 export type { Piece, PieceStore } from "./pieces.ts";
-export { findCached, runPart, runStage, type RunStageOptions, type StageOutcome } from "./run-stage.ts";
+export { findCached, runPart, runStage, type PartCost, type PartsCost, type RunStageOptions, type StageOutcome } from "./run-stage.ts";
 export type {
   NumericsProfile,
   Part,

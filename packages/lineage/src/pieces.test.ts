@@ -140,7 +140,9 @@ test("a part of a stage leaves its pieces to the stage, with the sources of the 
     sources: async () => ({ file: "abc" }),
   });
   const options: RunStageOptions = { store, definition, request: { recipe: {}, execution: {}, inputs: {}, seed: 1, baseDirectory: "/" }, numerics: NUMERICS, signal: new AbortController().signal, now: Date.now };
-  await runPart({ ...options, part: { index: 1, count: 2 }, sources: { file: "abc" } });
+  const cost = await runPart({ ...options, part: { index: 1, count: 2 }, sources: { file: "abc" } });
+  expect(cost).toEqual({ cpuMs: expect.any(Number) as number, peakMemoryBytes: expect.any(Number) as number });
+  expect(cost.peakMemoryBytes).toBeGreaterThan(1e7);
   expect(readdirSync(join(store.root, "scratch"))).toEqual([]);
   expect(existsSync(join(store.root, "records"))).toBe(false);
   await expect(run(store, definition)).rejects.toThrow("enough");
@@ -159,4 +161,14 @@ test.skipIf(!canMount)("a part without room for its pieces is DiskFull and leave
   await expect(runPart({ ...options, part: { index: 0, count: 2 }, sources: {} })).rejects.toMatchObject({ code: "DiskFull", retryable: false });
   expect(readdirSync(join(store.root, "scratch"))).toEqual([]);
   expect(existsSync(join(store.root, "pieces"))).toBe(false);
+});
+
+test("what parts have cost is in the record of the run that they are of", async () => {
+  const store = await newStore();
+  const startedAt = Date.UTC(2026, 0, 2);
+  const { key } = await run(store, sumStage(), { now: () => startedAt + 5000, parts: { startedAt, cpuMs: 1_000_000, peakMemoryBytes: 1e13 } });
+  const { cost } = (await store.records.binding(key))!;
+  expect(cost).toMatchObject({ startedAt: "2026-01-02T00:00:00.000Z", wallMs: 5000, peakMemoryBytes: 1e13 });
+  expect(cost.cpuMs).toBeGreaterThanOrEqual(1_000_000);
+  expect(cost.cpuMs).toBeLessThan(2_000_000);
 });

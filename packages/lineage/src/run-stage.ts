@@ -20,6 +20,19 @@ export interface RunStageOptions {
   readonly now: () => number;
   readonly onProgress?: (progress: StageProgress) => void;
   readonly log?: (line: string) => void;
+  /** What parts of this run have cost before. */
+  readonly parts?: PartsCost;
+}
+
+/** What the parts of a stage's work have cost together. */
+export interface PartsCost extends PartCost {
+  /** When the first began, on the clock of `now`. */
+  readonly startedAt: number;
+}
+
+export interface PartCost {
+  readonly cpuMs: number;
+  readonly peakMemoryBytes: number;
 }
 
 export interface StageOutcome {
@@ -80,11 +93,11 @@ async function damageOf(store: Store, ref: ArtifactRef): Promise<string | undefi
 }
 
 async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease: Lease): Promise<StageOutcome> {
-  const { store, definition, numerics, now, log = () => {} } = options;
+  const { store, definition, numerics, now, log = () => {}, parts } = options;
   const { key, facts, request, code } = resolved;
   const finished = await findCached(store, key); // by another attempt, between the first look and this lease
   if (finished !== undefined) return outcomeOf(finished, true);
-  const startedAt = now();
+  const startedAt = parts?.startedAt ?? now();
   const startCpu = process.cpuUsage();
   const resumeFrom = await newestCheckpoint(store, key, numerics, log);
   const run: RunFacts = {
@@ -115,12 +128,12 @@ async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease:
     const result = await refuseFullDisk(scratchDir, () => definition.run(request, context));
     const outputs = await publishOutputs(store, definition, result);
     await lease.check();
-    const cpu = process.cpuUsage(startCpu);
+    const own = costSince(startCpu);
     const cost = {
       startedAt: new Date(startedAt).toISOString(),
       wallMs: now() - startedAt,
-      cpuMs: Math.round((cpu.user + cpu.system) / 1000),
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+      cpuMs: own.cpuMs + (parts?.cpuMs ?? 0),
+      peakMemoryBytes: Math.max(own.peakMemoryBytes, parts?.peakMemoryBytes ?? 0),
     };
     const binding = await store.records.bind(key, { ...run, outputs, summary: result.summary, cost });
     await checkAgreement(store, binding, outputs, run);
@@ -131,6 +144,11 @@ async function attempt(options: RunStageOptions, resolved: ResolvedStage, lease:
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }
+}
+
+function costSince(start: NodeJS.CpuUsage): PartCost {
+  const { user, system } = process.cpuUsage(start);
+  return { cpuMs: Math.round((user + system) / 1000), peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
 async function scratchFolder(store: Store, { name }: StageDefinition): Promise<string> {
@@ -151,12 +169,14 @@ function partContext({ store, numerics, signal, now, log = () => {}, onProgress 
  * @param options.sources of the stage key, so that no part reads all sources for it
  * @throws InvalidRecipe; DiskFull; what the stage throws
  */
-export async function runPart(options: RunStageOptions & { readonly part: Part; readonly sources: PartContext["sources"] }): Promise<void> {
+export async function runPart(options: Omit<RunStageOptions, "parts"> & { readonly part: Part; readonly sources: PartContext["sources"] }): Promise<PartCost> {
   const { store, definition, part, sources } = options;
+  const startCpu = process.cpuUsage();
   const scratchDir = await scratchFolder(store, definition);
   try {
     const request = parseRequest(definition, options.request);
     await refuseFullDisk(scratchDir, () => definition.parts!.run(request, part, partContext(options, sources, scratchDir)));
+    return costSince(startCpu);
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-import { openStore, findCached, InvalidRecipe, resolveStage, StageCancelled, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import { openStore, findCached, InvalidRecipe, resolveStage, StageCancelled, type ArtifactRef, type PartCost, type Store } from "@diffucoder/lineage";
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { join } from "node:path";
 import { mkdirSync } from "node:fs";
@@ -21,8 +21,8 @@ export interface ActivitySetting {
 export async function createActivities(setting: ActivitySetting) {
   const supervise = stageRunner(setting);
   const stage: StageActivities = {
-    runStage: async (job) => (await supervise(job))!,
-    runPart: async ({ job, ...part }) => void (await supervise(job, part)),
+    runStage: async (job) => (await supervise(job)) as StageResult,
+    runPart: async ({ job, ...part }) => (await supervise(job, part)) as PartCost,
   };
   return {
     control: short(controlActivities(setting, await openStore(setting.home.store))),
@@ -78,7 +78,7 @@ function controlActivities({ home, registry }: ActivitySetting, store: Store): C
 
 function stageRunner({ home, onLoad }: ActivitySetting) {
   let running = 0;
-  return async (job: StageJob, part?: Omit<PartJob, "job">): Promise<StageResult | null> => {
+  return async (job: StageJob, part?: Omit<PartJob, "job">): Promise<StageResult | PartCost> => {
     const context = Context.current();
     onLoad((running += 1));
     try {

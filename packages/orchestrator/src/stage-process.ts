@@ -41,10 +41,9 @@ async function work({ job, part, store }: StageAssignment) {
     onProgress: report,
     log: (text: string) => console.log(text),
   };
-  if (part === null) return runStage(options);
+  if (part === null) return runStage({ ...options, ...(job.parts === undefined ? {} : { parts: job.parts }) });
   const { index, count, sources } = part;
-  await runPart({ ...options, part: { index, count }, sources });
-  return null;
+  return runPart({ ...options, part: { index, count }, sources });
 }
 
 let sentAt = 0;

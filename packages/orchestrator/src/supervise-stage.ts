@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { StageCancelled, type StageProgress } from "@diffucoder/lineage";
+import { StageCancelled, type PartCost, type StageProgress } from "@diffucoder/lineage";
 import { RemoteFailure, StageCrashed, StageStalled, type FailureFacts } from "./errors.ts";
 import { stageLogPath, type Home } from "./home.ts";
 import { lastLines } from "./process-state.ts";
@@ -12,7 +12,7 @@ import { partId, type PartJob, type StageJob, type StageResult } from "./workflo
 /** What a stage's process writes on file descriptor 3, one JSON document a line. */
 export type StageMessage =
   | { readonly progress: StageProgress }
-  | { readonly result: StageResult | null }
+  | { readonly result: StageResult | PartCost }
   | { readonly failure: FailureFacts };
 
 /** What it reads from standard input: one line; its end means that the worker is gone. */
@@ -41,9 +41,9 @@ const TICK_MS = 500;
  * A process keeps native crashes, memory and blocking loops away from the worker. It is ended when it reports nothing
  * for too long, and ends by itself when the worker dies.
  *
- * @returns the stage's result; null for a part
+ * @returns the stage's result, or what the part cost
  */
-export async function superviseStage({ home, job, part, signal, onAlive }: Supervision): Promise<StageResult | null> {
+export async function superviseStage({ home, job, part, signal, onAlive }: Supervision): Promise<StageResult | PartCost> {
   const { retry } = job;
   const id = part === undefined ? job.id : partId({ job, ...part });
   const logPath = stageLogPath(home, job.runId, job.id);

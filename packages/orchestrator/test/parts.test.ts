@@ -20,7 +20,11 @@ test("parts run side by side, as many as there are slots, and the stage finds wh
   expect(project.stageProcesses()).toHaveLength(2);
   release();
   const done = await project.end(runId);
+  const { startedAt, finishedAt, wallMs, key } = stageOf(done, "tally");
   expect(stageOf(done, "tally")).toMatchObject({ state: "done", attempt: 1 });
+  expect(wallMs).toBeGreaterThan(0.5 * (finishedAt! - startedAt!)); // the parts' time counts
+  const { cost } = (await project.store.records.binding(key!))!;
+  expect(cost.cpuMs).toBeGreaterThan(0);
   expect(madeUnits(runId)).toEqual([0, 1, 2, 3, 4]);
   expect(attempts(runId)).toEqual(["attempt", "attempt at part 1 of 3", "attempt at part 2 of 3", "attempt at part 3 of 3"]);
   const alone = await project.startOne("tally", { seed: 1, recipe: { units: 5 } });

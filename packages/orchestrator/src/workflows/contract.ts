@@ -1,4 +1,4 @@
-import type { ArtifactKind, ArtifactRef, JsonObject, StageProgress } from "@diffucoder/lineage";
+import type { ArtifactKind, ArtifactRef, JsonObject, PartCost, PartsCost, StageProgress } from "@diffucoder/lineage";
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
 import type { FailureFacts } from "../errors.ts";
 import type { Dtype, NumericsPolicy } from "../stages.ts";
@@ -60,6 +60,8 @@ export interface StageJob {
   readonly baseDirectory: string;
   readonly dtype: Dtype;
   readonly queues: Queues;
+  /** What its parts have cost, where it has any. */
+  readonly parts?: PartsCost;
 }
 
 /** A part of a stage's work that several processes share before the stage itself runs. */
@@ -149,7 +151,7 @@ export interface NumericsActivities {
 export interface StageActivities {
   runStage(job: StageJob): Promise<StageResult>;
   /** Leaves pieces in the store, which `runStage` finds. */
-  runPart(part: PartJob): Promise<void>;
+  runPart(part: PartJob): Promise<PartCost>;
 }
 
 /** `<stage>/3`: the activity of a part, counted from 1. */

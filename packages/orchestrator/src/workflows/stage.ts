@@ -78,29 +78,30 @@ export async function stageWorkflow(job: StageJob): Promise<StageResult> {
     }
   }
 
-  if (parts !== undefined && patched("parts")) {
-    await together(Array.from({ length: parts.count }, (_, index) => () => persist(() => partActivities(job, index).runPart({ ...parts, job, index }))));
-  }
-  return persist(() => stageActivities(job, job.id).runStage(job));
+  if (parts === undefined || !patched("parts")) return persist(() => stageActivities(job, job.id).runStage(job));
+  const startedAt = Date.now();
+  const costs = await together(Array.from({ length: parts.count }, (_, index) => () => persist(() => partActivities(job, index).runPart({ ...parts, job, index }))));
+  const cost = { startedAt, cpuMs: costs.reduce((sum, { cpuMs }) => sum + cpuMs, 0), peakMemoryBytes: Math.max(...costs.map(({ peakMemoryBytes }) => peakMemoryBytes)) };
+  return persist(() => stageActivities(job, job.id).runStage({ ...job, parts: cost }));
 }
 
 /** Does all of it side by side; what fails for good ends the others, and is thrown once they have ended. */
-async function together(work: readonly (() => Promise<void>)[]): Promise<void> {
-  let failure: unknown;
+async function together<T>(work: readonly (() => Promise<T>)[]): Promise<T[]> {
   const scope = new CancellationScope();
-  await scope.run(() =>
-    Promise.all(
-      work.map(async (each) => {
-        try {
-          await each();
-        } catch (error) {
-          failure ??= error;
+  const failures: unknown[] = [];
+  const results = await scope.run(() =>
+    Promise.allSettled(
+      work.map((each) =>
+        each().catch((error: unknown) => {
+          failures.push(error);
           scope.cancel();
-        }
-      }),
+          throw error;
+        }),
+      ),
     ),
   );
-  if (failure !== undefined) throw failure;
+  if (failures.length > 0) throw failures[0];
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 
 function tell(job: StageJob, change: Partial<StageStatus>): Promise<void> {
