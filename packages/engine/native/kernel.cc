@@ -57,6 +57,7 @@ Shape Call::shape(int input) const {
 
 Numbers Call::output(int index, const Shape& shape, TF_DataType dtype) {
   const bool isRounded = dtype == TF_BFLOAT16;
+  if (failed()) return {nullptr, isRounded};  // allocating would overwrite the failure
   TF_Tensor* tensor = TF_AllocateOutput(context_, index, dtype, shape.data(), static_cast<int>(shape.size()), elementsOf(shape) * (isRounded ? 2 : 4), status_);
   if (tensor == nullptr || failed()) return {nullptr, isRounded};
   outputs_.push_back(tensor);

@@ -6,6 +6,9 @@ namespace diffucoder {
 void registerAdamW();
 void registerAttention();
 void registerCrossEntropy();
+void registerDoubts();
+void registerNetwork();
+void registerPack();
 void registerRmsNorm();
 void registerSwiGlu();
 

@@ -130,9 +130,29 @@ inline void transposePairs(const uint32_t* source, int64_t stride, int64_t depth
   }
 }
 
+/** While it lives, the tiles of this thread are there, each as large as can be. Not to be nested. */
+class MatrixTiles {
+ public:
+  MatrixTiles() {
+    struct alignas(64) {
+      uint8_t palette = 1, start = 0, reserved[14] = {};
+      uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } const layout;
+    letMemoryBeSeen();
+    _tile_loadconfig(&layout);
+  }
+  ~MatrixTiles() { _tile_release(); }
+  MatrixTiles(const MatrixTiles&) = delete;
+
+  /** The intrinsics do not tell the compiler that they read and write memory. */
+  static void letMemoryBeSeen() { __asm__ volatile("" ::: "memory"); }
+};
+
 /** Sums of two tiles of rows by two of columns, or of one by two. */
 template <bool IsAdded, bool IsTwo>
 inline void multiplyMatrixTiles(const uint32_t* left, int64_t leftStride, const uint32_t* right, int64_t rightStride, float* result, int64_t resultStride, int64_t depth) {
+  MatrixTiles::letMemoryBeSeen();
   const int64_t leftBytes = 4 * leftStride, rightBytes = 4 * rightStride, resultBytes = 4 * resultStride;
   float* below = result + kMatrixTile * resultStride;
   if constexpr (IsAdded) {
@@ -162,6 +182,7 @@ inline void multiplyMatrixTiles(const uint32_t* left, int64_t leftStride, const 
   _tile_stored(1, result + kMatrixTile, resultBytes);
   if constexpr (IsTwo) _tile_stored(2, below, resultBytes);
   if constexpr (IsTwo) _tile_stored(3, below + kMatrixTile, resultBytes);
+  MatrixTiles::letMemoryBeSeen();
 }
 
 /** `multiply` of pairs by AMX; rows and depth are whole tiles. */
@@ -173,21 +194,13 @@ inline void multiplyByMatrixTiles(int64_t rows, int64_t columns, int64_t depth, 
     transposePairs(left.data, left.depthStride, depth, rows, upright.data());
     left = {upright.data(), depth, 1};
   }
-  struct alignas(64) {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } const layout;
-  __asm__ volatile("" ::: "memory");  // the intrinsics do not tell the compiler that they read and write memory
-  _tile_loadconfig(&layout);
+  const MatrixTiles tiles;
   for (int64_t column = 0; column < columns; column += kTileColumns) {
     for (int64_t row = 0; row < rows; row += 2 * kMatrixTile) {
-      const auto tiles = row + kMatrixTile < rows ? multiplyMatrixTiles<IsAdded, true> : multiplyMatrixTiles<IsAdded, false>;
-      tiles(left.data + row * left.rowStride, left.rowStride, right + column, rightStride, result + row * resultStride + column, resultStride, depth);
+      const auto product = row + kMatrixTile < rows ? multiplyMatrixTiles<IsAdded, true> : multiplyMatrixTiles<IsAdded, false>;
+      product(left.data + row * left.rowStride, left.rowStride, right + column, rightStride, result + row * resultStride + column, resultStride, depth);
     }
   }
-  _tile_release();
-  __asm__ volatile("" ::: "memory");
 }
 #endif
 
@@ -198,6 +211,16 @@ inline void multiplyTiles(int rows, LeftOperand left, const Element* right, int6
   }
   for (int64_t column = 0; column < columns; column += kTileColumns) {
     multiplyTile<Rows, IsAdded>(left, right + column, rightStride, result + column, resultStride, depth);
+  }
+}
+
+/** `multiply` by vectors alone. */
+template <bool IsAdded, typename LeftOperand, typename Element>
+inline void multiplyByVectors(int64_t rows, int64_t columns, int64_t depth, LeftOperand left, const Element* right, int64_t rightStride, float* result, int64_t resultStride) {
+  for (int64_t row = 0; row < rows; row += kTileRows) {
+    const int count = static_cast<int>(rows - row < kTileRows ? rows - row : kTileRows);
+    const LeftOperand tile{left.data + row * left.rowStride, left.rowStride, left.depthStride};
+    multiplyTiles<kTileRows, IsAdded>(count, tile, right, rightStride, result + row * resultStride, resultStride, depth, columns);
   }
 }
 
@@ -214,11 +237,7 @@ inline void multiply(int64_t rows, int64_t columns, int64_t depth, LeftOperand l
     }
   }
 #endif
-  for (int64_t row = 0; row < rows; row += kTileRows) {
-    const int count = static_cast<int>(rows - row < kTileRows ? rows - row : kTileRows);
-    const LeftOperand tile{left.data + row * left.rowStride, left.rowStride, left.depthStride};
-    multiplyTiles<kTileRows, IsAdded>(count, tile, right, rightStride, result + row * resultStride, resultStride, depth, columns);
-  }
+  multiplyByVectors<IsAdded>(rows, columns, depth, left, right, rightStride, result, resultStride);
 }
 
 }  // namespace diffucoder

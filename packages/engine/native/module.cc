@@ -11,6 +11,9 @@ NAPI_MODULE_INIT() {
     diffucoder::registerAdamW();
     diffucoder::registerAttention();
     diffucoder::registerCrossEntropy();
+    diffucoder::registerDoubts();
+    diffucoder::registerNetwork();
+    diffucoder::registerPack();
     diffucoder::registerRmsNorm();
     diffucoder::registerSwiGlu();
   });

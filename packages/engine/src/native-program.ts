@@ -269,8 +269,8 @@ function recordGraph(options: {
         recorder.record(build);
       }
       for (const [output, tensor] of Object.entries(outputs)) {
-        // A copy: an output may be a variable's own memory, which the optimizer writes to.
-        graph.add("DeepCopy", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, outputNode(name, output));
+        // A copy where there is an optimizer: an output may be a variable's own memory, which that writes to.
+        graph.add(spec.optimizer === undefined ? "Identity" : "DeepCopy", [recorder.nameOf(tensor)], { T: { type: DataType[tensor.dtype as "float32"] } }, outputNode(name, output));
       }
       for (const tensor of Object.values(outputs)) tensor.dispose();
       return Object.keys(outputs);

@@ -1,4 +1,5 @@
 // Axes: R rows, V vocabulary.
+import { hasNativeKernels, runNativeKernel } from "@diffucoder/engine";
 import * as tf from "@tensorflow/tfjs-core";
 import type { DecodeAlgorithm, TokenFilter } from "./token-distribution.ts";
 
@@ -37,6 +38,15 @@ export function confidenceBounds(name: DoubtName, doubt: number, vocabSize: numb
 
 /** Doubts of each row, in single precision and by several cores. */
 export function confidenceDoubts(logits: tf.Tensor2D, temperature: tf.Scalar): Record<DoubtName, tf.Tensor1D> {
+  return (hasNativeKernels() ? fusedDoubts : composedDoubts)(logits, temperature);
+}
+
+function fusedDoubts(logits: tf.Tensor2D, temperature: tf.Scalar): Record<DoubtName, tf.Tensor1D> {
+  const [missingProbability, missingMargin, entropy] = runNativeKernel("DiffucoderDoubts", [logits, temperature], 3) as tf.Tensor1D[]; // [R] each
+  return { missingProbability: missingProbability!, missingMargin: missingMargin!, entropy: entropy! };
+}
+
+export function composedDoubts(logits: tf.Tensor2D, temperature: tf.Scalar): Record<DoubtName, tf.Tensor1D> {
   const below = tf.div(tf.sub(logits, tf.max(logits, -1, true)), temperature); // [R, V], at most 0
   const powers = tf.exp(below); // [R, V]
   const isLess = tf.cast(tf.less(below, 0), "float32"); // [R, V]

@@ -1,12 +1,13 @@
 // Axes: B batch, T canvas, W window, V vocabulary.
-import { createProgram, type Feed, type GraphSpec, type Program } from "@diffucoder/engine";
+import { createProgram, loadBackend, type Feed, type GraphSpec, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
 import type * as tf from "@tensorflow/tfjs-core";
 import { confidenceDoubts, type DoubtName } from "./confidence-doubt.ts";
 import type { ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
-import { forward, predictingRow } from "./forward.ts";
-import { checkParameters, parameterShapes } from "./parameters.ts";
+import { predictingRow } from "./forward.ts";
+import { checkParameters } from "./parameters.ts";
+import { readingNetwork, type ReadingNetwork } from "./reading-network.ts";
 
 /** The model as `decode` sees it: canvases in, logits of the last positions out. */
 export interface Sampler {
@@ -111,16 +112,18 @@ export function checkWindow({ canvasLength, windowLength }: SamplerShape): void 
 export async function createSampler(config: ModelConfig, shape: SamplerShape): Promise<ModelSampler> {
   checkWindow(shape);
   const { batchSize, canvasLength, windowLength, dtype } = shape;
+  await loadBackend();
+  const network = readingNetwork(config, dtype);
   const all = windowPositions(shape);
   const capacities = [...new Set([1, 0.75, 0.5, 0.25].map((share) => Math.ceil(share * all.length)))];
   const program: Program = await createProgram({
-    variables: parameterShapes(config),
+    variables: network.variables,
     dtype,
-    graphs: Object.fromEntries(capacities.map((capacity) => [graphOf(capacity), readingGraph(config, shape, capacity)])),
+    graphs: Object.fromEntries(capacities.map((capacity) => [graphOf(capacity), readingGraph(network, shape, capacity)])),
   });
   const read = (tokens: Int32Array, positions: Int32Array, request: ReadingRequest) => {
     const capacity = capacities.findLast((count) => count >= positions.length)!;
-    const rows = new Int32Array(capacity);
+    const rows = new Int32Array(capacity).fill(network.noRow);
     positions.forEach((position, i) => (rows[i] = predictingRow(0, position, canvasLength)));
     return runReading(program, graphOf(capacity), { tokens, rows }, request);
   };
@@ -133,7 +136,7 @@ export async function createSampler(config: ModelConfig, shape: SamplerShape): P
     readPositions: read,
     setParameters: (parameters) => {
       checkParameters(config, parameters);
-      program.writeVariables(parameters);
+      program.writeVariables(network.arrange(parameters));
     },
     dispose: () => program.dispose(),
   };
@@ -147,13 +150,13 @@ function windowPositions({ batchSize, canvasLength, windowLength }: SamplerShape
 }
 
 /** Evaluates whole canvases; only `capacity` rows of them reach the head. */
-function readingGraph(config: ModelConfig, { batchSize, canvasLength }: SamplerShape, capacity: number): GraphSpec {
+function readingGraph(network: ReadingNetwork, { batchSize, canvasLength }: SamplerShape, capacity: number): GraphSpec {
   return {
     inputs: {
       tokens: { dtype: "int32", shape: [batchSize, canvasLength] },
       rows: { dtype: "int32", shape: [capacity] },
       temperature: { dtype: "float32", shape: [] },
     },
-    build: ({ tokens, rows, temperature }, variables) => readingOutputs(forward(config, variables, tokens as tf.Tensor2D, { rows: rows as tf.Tensor1D }), temperature!),
+    build: ({ tokens, rows, temperature }, variables) => readingOutputs(network.logitsOf(tokens as tf.Tensor2D, rows as tf.Tensor1D, variables), temperature!),
   };
 }

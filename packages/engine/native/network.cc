@@ -1,0 +1,333 @@
+// Axes: B canvases, T tokens of one, H hidden, Q query heads, G key-value heads, D head width, F inner width, V vocabulary, R rows wanted.
+//
+// The forward pass of decoding in one operation: from tokens to the logits of some rows. Work is split by
+// blocks of rows of one canvas. What a block goes through between two layers' attention - output projection, norms, the inner
+// network, the next layer's projections - it goes through at once, in the cache of a core; only attention needs what the others have
+// made, so that there is one meeting of all threads a layer. Past the last attention, and in it as queries, there are only rows that are wanted.
+//
+// A row's result depends on its own canvas and position alone: not on the other canvases, the other rows wanted, nor the threads.
+#include <cmath>
+#include <limits>
+
+#include "kernel.h"
+#include "kernels.h"
+#include "network-weights.h"
+#include "packed.h"
+#include "parallel.h"
+#include "scratch.h"
+
+namespace diffucoder {
+namespace {
+
+/** Tokens, rows and the two tables of rotation come before. */
+constexpr int kFirstWeight = 4;
+
+/** Rows that are wanted of one canvas, as indices into the list of them. */
+struct WantedRows {
+  int64_t canvas;
+  std::vector<int64_t> indices;
+};
+
+/** What the caller's thread keeps for all: the state between layers. */
+thread_local Scratch hiddenRoom, queryRoom, keyRoom, valueRoom;
+/** What each thread keeps for itself: the state within a block of rows. */
+thread_local Scratch normedRoom, projectedRoom, keyRowRoom, valueRowsRoom, scoreRoom, weightRoom, mixedRoom, gatedRoom, lastHiddenRoom, lastQueryRoom;
+
+template <typename Operands>
+class ForwardPass {
+  using Element = typename Operands::Element;
+  using Left = LeftBlock<Operands>;
+  using Packed = PackedMatrix<Operands, Element>;
+
+ public:
+  ForwardPass(Call& call, const Sizes& sizes) : s(sizes), tokens(call.input<int32_t>(0)), rows(call.input<int32_t>(1)), rowCount(call.shape(1)[0]), cos(call.input(2)), sin(call.input(3)), weights(call, kFirstWeight, sizes) {}
+
+  void run(Call& call) {
+    const std::vector<WantedRows> wanted = gatherWanted(call);
+    float* logits = call.output(0, {rowCount, s.vocabulary});
+    if (call.failed()) return;
+    const int64_t count = s.batch * s.blocks();
+    hidden = hiddenRoom.room(count * kBlockRows * rowRoom(s.hidden));
+    queries = queryRoom.room<Element>(count * queryElements());
+    keys = keyRoom.room<Element>(2 * s.batch * s.kvHeads * keysAt(nullptr).elements());
+    values = valueRoom.room<Element>(2 * s.batch * s.kvHeads * valuesAt(nullptr).elements());
+
+    const auto forEachBlock = [&](auto body) {
+      parallelFor(count, [&](int64_t piece) {
+        [[maybe_unused]] typename Operands::Session session;
+        body(piece / s.blocks(), piece % s.blocks());
+      });
+    };
+    forEachBlock([&](int64_t canvas, int64_t block) {
+      embed(canvas, block);
+      project(0, canvas, block);
+    });
+    for (int64_t layer = 0; layer + 1 < s.layers; layer++) {
+      forEachBlock([&](int64_t canvas, int64_t block) {
+        passLayer(layer, canvas, s.rowsOf(block), queriesAt(canvas, block), hiddenAt(canvas, block));
+        project(layer + 1, canvas, block);
+      });
+    }
+    parallelFor(static_cast<int64_t>(wanted.size()), [&](int64_t piece) {
+      [[maybe_unused]] typename Operands::Session session;
+      finish(wanted[piece], logits);
+    });
+    for (int64_t row = 0; row < rowCount; row++) {
+      if (rows[row] < 0) std::fill_n(logits + row * s.vocabulary, s.vocabulary, 0.0f);
+    }
+  }
+
+ private:
+  const Sizes s;
+  const int32_t *tokens, *rows;
+  const int64_t rowCount;
+  const float *cos, *sin;
+  const Weights<Operands> weights;
+  float* hidden = nullptr;
+  Element *queries = nullptr, *keys = nullptr, *values = nullptr;
+
+  int64_t queryElements() const { return s.heads * kBlockRows * rowRoom(s.width) / Operands::kValues; }
+  float* hiddenAt(int64_t canvas, int64_t block) const { return hidden + (canvas * s.blocks() + block) * kBlockRows * rowRoom(s.hidden); }
+  Element* queriesAt(int64_t canvas, int64_t block) const { return queries + (canvas * s.blocks() + block) * queryElements(); }
+  /** Queries of one head within those of a block. */
+  Left headOf(Element* block, int64_t head) const { return {block + head * kBlockRows * rowRoom(s.width) / Operands::kValues, s.width}; }
+  Packed keysAt(Element* data) const { return {data, s.width, s.length}; }
+  Packed valuesAt(Element* data) const { return {data, s.length, s.width}; }
+  /** Those of two layers lie side by side: one is read while the next is written. */
+  int64_t groupAt(int64_t layer, int64_t canvas, int64_t group) const { return ((layer % 2) * s.batch + canvas) * s.kvHeads + group; }
+  Packed keysOf(int64_t layer, int64_t canvas, int64_t group) const { return keysAt(keys + groupAt(layer, canvas, group) * keysAt(nullptr).elements()); }
+  Packed valuesOf(int64_t layer, int64_t canvas, int64_t group) const { return valuesAt(values + groupAt(layer, canvas, group) * valuesAt(nullptr).elements()); }
+
+  /** Blocks of wanted rows of one canvas each. Rows below 0 are none. */
+  std::vector<WantedRows> gatherWanted(Call& call) const {
+    for (int64_t i = 0; i < s.batch * s.length; i++) {
+      call.require(tokens[i] >= 0 && tokens[i] < s.vocabulary, "network: expected tokens from 0 to " + std::to_string(s.vocabulary - 1) + ", found " + std::to_string(tokens[i]));
+    }
+    std::vector<std::vector<int64_t>> byCanvas(s.batch);
+    for (int64_t row = 0; row < rowCount; row++) {
+      if (rows[row] < 0) continue;
+      if (!call.require(rows[row] < s.batch * s.length, "network: expected rows below " + std::to_string(s.batch * s.length) + ", found " + std::to_string(rows[row]))) return {};
+      byCanvas[rows[row] / s.length].push_back(row);
+    }
+    std::vector<WantedRows> blocks;
+    for (int64_t canvas = 0; canvas < s.batch; canvas++) {
+      const auto& indices = byCanvas[canvas];
+      for (size_t start = 0; start < indices.size(); start += kBlockRows) {
+        blocks.push_back({canvas, {indices.begin() + start, indices.begin() + std::min(indices.size(), start + kBlockRows)}});
+      }
+    }
+    return blocks;
+  }
+
+  void embed(int64_t canvas, int64_t block) const {
+    const int64_t first = block * kBlockRows;
+    float* target = hiddenAt(canvas, block);
+    for (int64_t row = 0; row < s.rowsOf(block); row++, target += rowRoom(s.hidden)) {
+      const float* source = weights.embedding + tokens[canvas * s.length + first + row] * s.hidden;
+      std::copy(source, source + s.hidden, target);
+      std::fill(target + s.hidden, target + rowRoom(s.hidden), 0.0f);
+    }
+  }
+
+  /** Zhang and Sennrich, arXiv:1910.07467, eq. 4. */
+  Left norm(const float* x, int64_t rowCount, const float* scale) const {
+    const Left normed{normedRoom.room<Element>(kBlockRows * rowRoom(s.hidden)), s.hidden};
+    for (int64_t row = 0; row < rowCount; row++, x += rowRoom(s.hidden)) {
+      Vector squares{};
+      forEachRun(s.hidden, [&](int64_t i, auto get, auto) { squares += get(x + i) * get(x + i); });
+      const float factor = 1.0f / std::sqrt(sumOf(squares) / static_cast<float>(s.hidden) + s.epsilon);
+      forEachRun(s.hidden, [&](int64_t i, auto get, auto) { normed.put(row, i, get(x + i) * factor * get(scale + i)); });
+      normed.close(row);
+    }
+    return normed;
+  }
+
+  /** [kBlockRows, rowRoom(columns)] */
+  const float* projectionOf(const Left& normed, int64_t rowCount, const Weight<Operands>& weight) const {
+    const int64_t room = rowRoom(weight.columns);
+    float* projected = projectedRoom.room(kBlockRows * room);
+    multiplyPacked(normed, rowCount, weight, [&](int64_t column, const float* tile) {
+      for (int64_t row = 0; row < rowCount; row++) std::memcpy(projected + row * room + column, tile + row * kTileColumns, kTileColumns * sizeof(float));
+    });
+    return projected;
+  }
+
+  /** Queries, keys and values of a layer. */
+  void project(int64_t layer, int64_t canvas, int64_t block) const {
+    const Layer<Operands>& layerWeights = weights.layers[layer];
+    const int64_t first = block * kBlockRows, count = s.rowsOf(block), valueRowRoom = rowRoom(s.valueColumns());
+    const Left normed = norm(hiddenAt(canvas, block), count, layerWeights.inputNorm);
+
+    const float* projected = projectionOf(normed, count, layerWeights.query);
+    for (int64_t row = 0; row < count; row++) {
+      for (int64_t head = 0; head < s.heads; head++) {
+        rotate(projected + row * rowRoom(s.queryColumns()) + head * s.width, layerWeights.queryBias + head * s.width, first + row, 1 / std::sqrt(static_cast<float>(s.width)), headOf(queriesAt(canvas, block), head), row);
+      }
+    }
+
+    projected = projectionOf(normed, count, layerWeights.key);
+    const Left key{keyRowRoom.room<Element>(rowRoom(s.width)), s.width};
+    for (int64_t row = 0; row < count; row++) {
+      for (int64_t group = 0; group < s.kvHeads; group++) {
+        rotate(projected + row * valueRowRoom + group * s.width, layerWeights.keyBias + group * s.width, first + row, 1, key, 0);
+        keysOf(layer, canvas, group).putColumn(first + row, key.row(0));
+      }
+    }
+
+    projected = projectionOf(normed, count, layerWeights.value);
+    const int64_t panelRoom = roundUp(s.width, kTileColumns);
+    float* headValues = valueRowsRoom.room(kBlockRows * panelRoom);
+    for (int64_t group = 0; group < s.kvHeads; group++) {
+      std::fill_n(headValues, kBlockRows * panelRoom, 0.0f);
+      for (int64_t row = 0; row < count; row++) {
+        const float *x = projected + row * valueRowRoom + group * s.width, *bias = layerWeights.valueBias + group * s.width;
+        forEachRun(s.width, [&](int64_t i, auto get, auto put) { put(headValues + row * panelRoom + i, get(x + i) + get(bias + i)); });
+      }
+      const Packed target = valuesOf(layer, canvas, group);
+      for (int64_t panel = 0; panel < target.panels(); panel++) Operands::packRows(headValues + panel * kTileColumns, panelRoom, count, first, target.panel(panel));
+    }
+  }
+
+  /** One head's row with its bias, turned by position and times `factor`. Su et al., arXiv:2104.09864, eq. 34. */
+  void rotate(const float* x, const float* bias, int64_t position, float factor, const Left& target, int64_t row) const {
+    const int64_t half = s.width / 2;
+    const float *turn = cos + position * s.width, *cross = sin + position * s.width;
+    const auto turnHalf = [&](int64_t own, int64_t other) {
+      forEachRun(half, [&](int64_t i, auto get, auto) {
+        const Vector same = get(x + own + i) + get(bias + own + i), opposite = get(x + other + i) + get(bias + other + i);
+        target.put(row, own + i, (same * get(turn + own + i) + opposite * get(cross + own + i)) * factor);
+      });
+    };
+    turnHalf(0, half);
+    turnHalf(half, 0);
+    target.close(row);
+  }
+
+  /** A layer from its attention on, over rows of one canvas whose state is `x`. */
+  void passLayer(int64_t layer, int64_t canvas, int64_t count, Element* blockQueries, float* x) const {
+    const Layer<Operands>& layerWeights = weights.layers[layer];
+    addProduct(attend(layer, canvas, count, blockQueries), count, layerWeights.output, x);
+    addProduct(gated(norm(x, count, layerWeights.innerNorm), count, layerWeights), count, layerWeights.down, x);
+  }
+
+  void addProduct(const Left& left, int64_t count, const Weight<Operands>& weight, float* x) const {
+    multiplyPacked(left, count, weight, [&](int64_t column, const float* tile) {
+      for (int64_t row = 0; row < count; row++) {
+        float* target = x + row * rowRoom(s.hidden) + column;
+        for (int64_t i = 0; i < kTileColumns; i += kLanes) store(target + i, load(target + i) + load(tile + row * kTileColumns + i));
+      }
+    });
+  }
+
+  /** Mixed values of all heads, [count, Q D]. */
+  Left attend(int64_t layer, int64_t canvas, int64_t count, Element* blockQueries) const {
+    const int64_t scoreStride = rowRoom(s.length);
+    const Left mixed{mixedRoom.room<Element>(kBlockRows * rowRoom(s.queryColumns())), s.queryColumns()};
+    const Left shares{weightRoom.room<Element>(kBlockRows * rowRoom(s.length)), s.length};
+    float* scores = scoreRoom.room(kBlockRows * scoreStride);
+    for (int64_t head = 0; head < s.heads; head++) {
+      const int64_t group = head / (s.heads / s.kvHeads);
+      multiplyPacked(headOf(blockQueries, head), count, keysOf(layer, canvas, group), [&](int64_t column, const float* tile) {
+        for (int64_t row = 0; row < count; row++) std::memcpy(scores + row * scoreStride + column, tile + row * kTileColumns, kTileColumns * sizeof(float));
+      });
+      float total[kBlockRows];
+      for (int64_t row = 0; row < count; row++) total[row] = exponentials(scores + row * scoreStride, shares, row);
+      multiplyPacked(shares, count, valuesOf(layer, canvas, group), [&](int64_t column, const float* tile) {
+        for (int64_t row = 0; row < count; row++) {
+          for (int64_t i = 0; i < kTileColumns; i += kLanes) mixed.put(row, head * s.width + column + i, load(tile + row * kTileColumns + i) * (1 / total[row]));
+        }
+      });
+    }
+    for (int64_t row = 0; row < count; row++) mixed.close(row);
+    return mixed;
+  }
+
+  /** exp(score - largest score) of a row; returns their sum. */
+  float exponentials(const float* scores, const Left& shares, int64_t row) const {
+    const float largest = largestOf(scores, s.length);
+    Vector sum{};
+    const auto add = [&](int64_t i, Vector run) {
+      const Vector power = exponential(run - largest);
+      shares.put(row, i, power);
+      sum += power;
+    };
+    const int64_t whole = s.length / kLanes * kLanes;
+    for (int64_t i = 0; i < whole; i += kLanes) add(i, load(scores + i));
+    if (whole < s.length) add(whole, loadSome(scores + whole, s.length - whole, -std::numeric_limits<float>::infinity()));
+    shares.close(row);
+    return sumOf(sum);
+  }
+
+  /** Shazeer, arXiv:2002.05202, eq. 6: [count, F]. */
+  Left gated(const Left& normed, int64_t count, const Layer<Operands>& layerWeights) const {
+    const Left result{gatedRoom.room<Element>(kBlockRows * rowRoom(s.inner)), s.inner};
+    alignas(64) float up[kBlockRows * kTileColumns];
+    multiplyPacked(normed, count, layerWeights.gate, [&](int64_t column, const float* gate) {
+      multiplyPanel(normed, count, layerWeights.up, column / kTileColumns, up);
+      for (int64_t row = 0; row < count; row++) {
+        for (int64_t i = row * kTileColumns; i < (row + 1) * kTileColumns; i += kLanes) {
+          result.put(row, column + i - row * kTileColumns, load(gate + i) * sigmoid(load(gate + i)) * load(up + i));
+        }
+      }
+    });
+    for (int64_t row = 0; row < count; row++) result.close(row);
+    return result;
+  }
+
+  /** The last layer and the head, for rows that are wanted. */
+  void finish(const WantedRows& wanted, float* logits) const {
+    const int64_t count = static_cast<int64_t>(wanted.indices.size()), room = rowRoom(s.hidden);
+    float* x = lastHiddenRoom.room(kBlockRows * room);
+    Element* blockQueries = lastQueryRoom.room<Element>(queryElements());
+    for (int64_t row = 0; row < count; row++) {
+      const int64_t position = rows[wanted.indices[row]] % s.length, block = position / kBlockRows, from = position % kBlockRows;
+      std::memcpy(x + row * room, hiddenAt(wanted.canvas, block) + from * room, room * sizeof(float));
+      for (int64_t head = 0; head < s.heads; head++) {
+        const Left source = headOf(queriesAt(wanted.canvas, block), head), target = headOf(blockQueries, head);
+        std::memcpy(target.row(row), source.row(from), source.stride() * sizeof(Element));
+      }
+    }
+    passLayer(s.layers - 1, wanted.canvas, count, blockQueries, x);
+    multiplyPacked(norm(x, count, weights.norm), count, weights.head, [&](int64_t column, const float* tile) {
+      for (int64_t row = 0; row < count; row++) {
+        float* target = logits + wanted.indices[row] * s.vocabulary + column;
+        std::memcpy(target, tile + row * kTileColumns, std::min<int64_t>(kTileColumns, s.vocabulary - column) * sizeof(float));
+      }
+    });
+  }
+};
+
+struct Network {
+  Sizes given;
+  bool isRounded;
+  explicit Network(Attributes attributes)
+      : given{attributes.integer("heads"), attributes.integer("kv_heads"), attributes.integer("inner"), attributes.integer("layers"), attributes.real("epsilon")}, isRounded(attributes.integer("rounded") == 1) {}
+
+  void operator()(Call& call) const {
+    Sizes sizes = given;
+    const Shape tokens = call.shape(0), tables = call.shape(2), embedding = call.shape(kFirstWeight);
+    sizes.batch = tokens[0];
+    sizes.length = tokens[1];
+    sizes.width = tables[1];
+    sizes.vocabulary = embedding[0];
+    sizes.hidden = embedding[1];
+    const int expected = static_cast<int>(kFirstWeight + 1 + 12 * sizes.layers + 2);
+    if (!call.require(call.inputCount() == expected, "network: expected " + std::to_string(expected) + " inputs, found " + std::to_string(call.inputCount()))) return;
+    const bool isKnown = withPackedOperands(isRounded, [&](auto operands) {
+      ForwardPass<decltype(operands)> pass(call, sizes);
+      if (!call.failed()) pass.run(call);
+    });
+    call.require(isKnown, "network: expected a CPU with AVX512_BF16 and kernels for it to multiply in bf16, found none; use fp32");
+  }
+};
+
+}  // namespace
+
+void registerNetwork() {
+  registerKernel<Network>({"DiffucoderNetwork",
+                           {"tokens: int32", "rows: int32", "cos: float", "sin: float", "weights: N * float"},
+                           {"logits: float"},
+                           {"N: int >= 1", "heads: int", "kv_heads: int", "inner: int", "layers: int", "epsilon: float", "rounded: int = 0"}});
+}
+
+}  // namespace diffucoder
