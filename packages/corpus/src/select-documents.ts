@@ -3,25 +3,12 @@ import type { DocumentRow } from "@diffucoder/formats";
 import { stream } from "@diffucoder/random";
 import { TableCursor, readTable, tablePath } from "./attribute-table.ts";
 import { FILES_TABLE, type DocumentPool } from "./document-pool.ts";
-import type { DropReason } from "./inner-stage.ts";
+import type { Drop } from "./drop.ts";
 import type { Verdict } from "./judge-documents.ts";
 import type { CorpusFlow } from "./report/corpus-flow.ts";
 import type { Unreadable } from "./sources/clean-text.ts";
 import type { UnreadReason } from "./sources/source-file.ts";
 import { redact, type PersonalDataKind } from "./stages/personal-data-rules.ts";
-
-/** A file that is not in the corpus, and why. */
-export interface Drop {
-  readonly source: string;
-  readonly path: string;
-  readonly reason: Unreadable | UnreadReason | "exact-duplicate" | DropReason;
-  /** The kept document, the benchmark item, the licence or the language that it repeats or is. */
-  readonly of?: string;
-  readonly rule?: string;
-  readonly value?: number;
-  readonly least?: number;
-  readonly most?: number;
-}
 
 export interface Selection {
   readonly pool: DocumentPool;

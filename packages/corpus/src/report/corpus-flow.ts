@@ -1,5 +1,5 @@
+import type { Drop } from "../drop.ts";
 import { DROPPING_STAGES, type DroppingStage } from "../dropping-stages.ts";
-import type { Drop } from "../select-documents.ts";
 
 export interface Amount {
   files: number;

@@ -1,6 +1,6 @@
-import type { Amount, StageFlow } from "./corpus-flow.ts";
-import type { Drop } from "../select-documents.ts";
+import type { Drop } from "../drop.ts";
 import type { CorpusReport } from "./build-report.ts";
+import type { Amount, StageFlow } from "./corpus-flow.ts";
 import type { Sweep } from "./threshold-sweep.ts";
 
 /** A report as a page of Markdown. */
