@@ -4,7 +4,7 @@ import { docIdOf } from "@diffucoder/formats";
 import { codeIdentity, sha256, type PartContext, type Piece } from "@diffucoder/lineage";
 import type { DataCard } from "../data-card.ts";
 import { cleanText, type Unreadable } from "./clean-text.ts";
-import { roleOf, type FileRole } from "./read-source.ts";
+import { roleOf, type FileRole } from "./file-role.ts";
 import type { SourceEntry, SourceFile, UnreadReason } from "./source-file.ts";
 
 /** What is kept of a file that was read: a line of a slice's `files.jsonl`. */

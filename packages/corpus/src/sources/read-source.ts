@@ -1,4 +1,4 @@
-import { matchesGlob, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { DataCard } from "../data-card.ts";
 import { CardCheck } from "../waivers.ts";
 import { generateFiles } from "./generated-source.ts";
@@ -8,17 +8,6 @@ import type { SourceEntry } from "./source-file.ts";
 import { listTable, unpinnedDigest } from "./table-source.ts";
 import { TreeDigest, listTree, treeDigest } from "./tree-source.ts";
 import { listWheels } from "./wheel-source.ts";
-
-/** What a card makes of a file: a document to be, a word on the licence of others, or nothing. */
-export type FileRole = "included" | "licence" | "other";
-
-export function roleOf({ include }: Pick<DataCard, "include">, path: string): FileRole {
-  if (include.some((glob) => matchesGlob(path, glob))) return "included";
-  return isLicenseFile(path) ? "licence" : "other";
-}
-
-/** Files that say under which licence those beside and below them are. */
-export const isLicenseFile = (path: string): boolean => /(^|\/)(LICEN[CS]E|COPYING|UNLICENSE)([-._][^/]*)?$/i.test(path);
 
 /**
  * Files of a source in order of their paths (of tables: of their rows), in slices that depend on nothing but the source.
