@@ -6,6 +6,7 @@
 // made, so that there is one meeting of all threads a layer. Past the last attention, and in it as queries, there are only rows that are wanted.
 //
 // A row's result depends on its own canvas and position alone: not on the other canvases, the other rows wanted, nor the threads.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -100,13 +101,19 @@ class ForwardPass {
 
   /** Blocks of wanted rows of one canvas each. Rows below 0 are none. */
   std::vector<WantedRows> gatherWanted(Call& call) const {
-    for (int64_t i = 0; i < s.batch * s.length; i++) {
-      call.require(tokens[i] >= 0 && tokens[i] < s.vocabulary, "network: expected tokens from 0 to " + std::to_string(s.vocabulary - 1) + ", found " + std::to_string(tokens[i]));
+    const int32_t* end = tokens + s.batch * s.length;
+    const int32_t* odd = std::find_if(tokens, end, [&](int32_t token) { return token < 0 || token >= s.vocabulary; });
+    if (odd != end) {
+      call.require(false, "network: expected tokens from 0 to " + std::to_string(s.vocabulary - 1) + ", found " + std::to_string(*odd));
+      return {};
     }
     std::vector<std::vector<int64_t>> byCanvas(s.batch);
     for (int64_t row = 0; row < rowCount; row++) {
       if (rows[row] < 0) continue;
-      if (!call.require(rows[row] < s.batch * s.length, "network: expected rows below " + std::to_string(s.batch * s.length) + ", found " + std::to_string(rows[row]))) return {};
+      if (rows[row] >= s.batch * s.length) {
+        call.require(false, "network: expected rows below " + std::to_string(s.batch * s.length) + ", found " + std::to_string(rows[row]));
+        return {};
+      }
       byCanvas[rows[row] / s.length].push_back(row);
     }
     std::vector<WantedRows> blocks;
