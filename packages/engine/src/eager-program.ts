@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { EngineError } from "./errors.ts";
-import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
-import type { Feed, NamedTensor, OptimizerMoments, Program, ProgramSpec, RunOptions } from "./program.ts";
+import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
+import { EagerKeptTensor } from "./kept-tensor.ts";
+import type { Feed, KeptTensor, NamedTensor, OptimizerMoments, Program, ProgramSpec, RunOptions } from "./program.ts";
 
 /** The same semantics as the native program, one operation at a time on whatever backend is loaded; fp32 only. */
 export class EagerProgram implements Program {
@@ -36,6 +37,19 @@ export class EagerProgram implements Program {
       requireOutputs(graph, Object.keys(outputs), fetch ?? []);
       return readAll(outputs, fetch ?? Object.keys(outputs));
     });
+  }
+
+  runKeeping(graph: string, feeds: Readonly<Record<string, Feed | KeptTensor>>, { fetch, keep }: { readonly fetch: readonly string[]; readonly keep: readonly string[] }) {
+    const { inputs, build } = checkedGraph(this.#spec, graph, feeds);
+    this.#requireLive();
+    const kept: Record<string, KeptTensor> = {};
+    const fetched = tf.tidy(() => {
+      const outputs = build(tensorsOf(inputs, feeds), { ...this.#variables });
+      requireOutputs(graph, Object.keys(outputs), [...fetch, ...keep]);
+      for (const name of keep) kept[name] = new EagerKeptTensor(tf.keep(tf.clone(outputs[name]!)));
+      return readAll(outputs, fetch) as tf.TensorContainer;
+    });
+    return { fetched: fetched as Record<string, Feed>, kept };
   }
 
   accumulate(graph: string, feeds: Readonly<Record<string, Feed>>) {
@@ -148,9 +162,12 @@ export class EagerProgram implements Program {
 
 type Gradient = readonly [variable: string, gradient: tf.Tensor];
 
-function tensorsOf(inputs: ProgramSpec["graphs"][string]["inputs"], feeds: Readonly<Record<string, Feed>>): Record<string, tf.Tensor> {
+function tensorsOf(inputs: ProgramSpec["graphs"][string]["inputs"], feeds: Readonly<Record<string, Feed | KeptTensor>>): Record<string, tf.Tensor> {
   return Object.fromEntries(
-    Object.entries(inputs).map(([name, { dtype, shape }]) => [name, tf.tensor(feeds[name]!, [...shape], dtype)]), // looks into the feed
+    Object.entries(inputs).map(([name, { dtype, shape }]) => {
+      const feed = feeds[name]!;
+      return [name, isKept(feed) ? tf.reshape((feed as EagerKeptTensor).tensor, [...shape]) : tf.tensor(feed, [...shape], dtype)]; // looks into the feed
+    }),
   );
 }
 

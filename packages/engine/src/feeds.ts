@@ -1,21 +1,20 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { EngineError } from "./errors.ts";
-import { elementCount, isTrainGraph, type Feed, type GraphSpec, type NamedTensor, type ProgramSpec } from "./program.ts";
+import { elementCount, isTrainGraph, type Feed, type GraphSpec, type KeptTensor, type NamedTensor, type ProgramSpec } from "./program.ts";
 
 /** The named graph, with its feeds checked for name, type and length. */
-export function checkedGraph(spec: ProgramSpec, name: string, feeds: Readonly<Record<string, Feed>>): GraphSpec {
+export function checkedGraph(spec: ProgramSpec, name: string, feeds: Readonly<Record<string, Feed | KeptTensor>>): GraphSpec {
   const graph = spec.graphs[name];
   if (graph === undefined) {
     throw new EngineError("UnknownGraph", `graph: expected one of ${Object.keys(spec.graphs).join(", ")}, found ${name}`);
   }
   for (const [input, { dtype, shape }] of Object.entries(graph.inputs)) {
-    const feed = feeds[input];
-    const expected = dtype === "int32" ? Int32Array : Float32Array;
-    if (!(feed instanceof expected) || feed.length !== elementCount(shape)) {
-      const found = feed === undefined ? "nothing" : `${feed.constructor.name} of ${feed.length}`;
+    const expected = { type: dtype === "int32" ? "Int32Array" : "Float32Array", count: elementCount(shape) };
+    const found = describe(feeds[input]);
+    if (found?.type !== expected.type || found.count !== expected.count) {
       throw new EngineError(
         "WrongFeed",
-        `graph ${name}, input ${input}: expected ${expected.name} of ${elementCount(shape)} ([${shape.join()}]), found ${found}`,
+        `graph ${name}, input ${input}: expected ${expected.type} of ${expected.count} ([${shape.join()}]), found ${found === undefined ? "nothing" : `${found.type} of ${found.count}`}`,
       );
     }
   }
@@ -26,6 +25,14 @@ export function checkedGraph(spec: ProgramSpec, name: string, feeds: Readonly<Re
   }
   return graph;
 }
+
+function describe(feed: Feed | KeptTensor | undefined): { readonly type: string; readonly count: number } | undefined {
+  if (feed === undefined) return undefined;
+  if (isKept(feed)) return { type: feed.dtype === "int32" ? "Int32Array" : "Float32Array", count: elementCount(feed.shape) };
+  return { type: feed.constructor.name, count: feed.length };
+}
+
+export const isKept = (feed: Feed | KeptTensor): feed is KeptTensor => "rows" in feed;
 
 export function requireTrainable(spec: ProgramSpec, name: string): void {
   const graph = spec.graphs[name];

@@ -10,6 +10,7 @@ export type {
   Feed,
   GraphSpec,
   InputSpec,
+  KeptTensor,
   NamedTensor,
   OptimizerMoments,
   Program,

@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { nativeBackend, type Binding } from "./native-backend.ts";
+import { nativeBackend, type Binding, type TensorHandle } from "./native-backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
-import { checkedGraph, checkVariables, disposed, gradientOf, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
+import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { DataType, Graph, shapeOf } from "./graph.ts";
+import { NativeKeptTensor } from "./kept-tensor.ts";
 import { hasNativeKernels } from "./native-kernels.ts";
 import {
   elementCount,
@@ -10,6 +11,7 @@ import {
   type AdamWSpec,
   type Feed,
   type GraphSpec,
+  type KeptTensor,
   type NamedTensor,
   type OptimizerMoments,
   type Program,
@@ -64,6 +66,16 @@ export class NativeProgram implements Program {
     }
     const values = this.#call(this.#namedFeeds(graph, feeds), fetches);
     return Object.fromEntries(names.map((name, index) => [name, values[index]!]));
+  }
+
+  runKeeping(graph: string, feeds: Readonly<Record<string, Feed | KeptTensor>>, { fetch, keep }: { readonly fetch: readonly string[]; readonly keep: readonly string[] }) {
+    checkedGraph(this.#spec, graph, feeds);
+    const names = [...fetch, ...keep];
+    requireOutputs(graph, this.#outputsOf.get(graph)!, names);
+    const handles = this.#execute(this.#namedFeeds(graph, feeds), names.map((name) => outputNode(graph, name)));
+    const tensors = handles.map((handle) => new NativeKeptTensor(this.#binding, handle));
+    const fetched = Object.fromEntries(fetch.map((name, index) => [name, tensors[index]!.take()]));
+    return { fetched, kept: Object.fromEntries(keep.map((name, index) => [name, tensors[fetch.length + index]!])) };
   }
 
   accumulate(graph: string, feeds: Readonly<Record<string, Feed>>) {
@@ -141,7 +153,7 @@ export class NativeProgram implements Program {
     this.#call(feeds, [`${slot}/written`]);
   }
 
-  #namedFeeds(graph: string, feeds: Readonly<Record<string, Feed>>): SessionFeed[] {
+  #namedFeeds(graph: string, feeds: Readonly<Record<string, Feed | KeptTensor>>): SessionFeed[] {
     return Object.entries(this.#spec.graphs[graph]!.inputs).map(([name, { dtype, shape }]) => ({
       node: `${graph}/input/${name}`,
       shape,
@@ -151,23 +163,22 @@ export class NativeProgram implements Program {
   }
 
   #call(feeds: readonly SessionFeed[], fetches: readonly string[]): Feed[] {
+    return this.#execute(feeds, fetches).map((handle) => new NativeKeptTensor(this.#binding, handle).take());
+  }
+
+  #execute(feeds: readonly SessionFeed[], fetches: readonly string[]): TensorHandle[] {
     if (this.#session === undefined) throw disposed();
     const binding = this.#binding;
-    const inputs = feeds.map(({ shape, dtype, values }) => binding.createTensor(shape, dtype, values));
+    const made: number[] = [];
+    const idOf = ({ shape, dtype, values }: SessionFeed): number => {
+      if (isKept(values)) return (values as NativeKeptTensor).id;
+      made.push(binding.createTensor(shape, dtype, values));
+      return made.at(-1)!;
+    };
     try {
-      const outputs = binding.runSavedModel(
-        this.#session,
-        inputs,
-        feeds.map(({ node }) => `${node}:0`).join(),
-        fetches.map((node) => `${node}:0`).join(),
-      );
-      return outputs.map(({ id }) => {
-        const values = binding.tensorDataSync(id) as Feed; // a copy
-        binding.deleteTensor(id);
-        return values;
-      });
+      return binding.runSavedModel(this.#session, feeds.map(idOf), feeds.map(({ node }) => `${node}:0`).join(), fetches.map((node) => `${node}:0`).join());
     } finally {
-      for (const id of inputs) binding.deleteTensor(id);
+      for (const id of made) binding.deleteTensor(id);
     }
   }
 }
@@ -178,7 +189,7 @@ interface SessionFeed {
   readonly node: string;
   readonly shape: readonly number[];
   readonly dtype: number;
-  readonly values: Feed;
+  readonly values: Feed | KeptTensor;
 }
 
 const FLOAT = { type: DataType.float32 } as const;

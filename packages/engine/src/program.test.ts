@@ -10,7 +10,7 @@ import { nativeBackend } from "./native-backend.ts";
 import { createProgram } from "./create-program.ts";
 import { EagerProgram } from "./eager-program.ts";
 import { NativeProgram } from "./native-program.ts";
-import type { AdamWSpec, NamedTensor, Program, ProgramSpec } from "./program.ts";
+import type { AdamWSpec, KeptTensor, NamedTensor, Program, ProgramSpec } from "./program.ts";
 
 beforeAll(async () => {
   expect(await loadBackend(), "these tests need libtensorflow: npm run setup").toBe("native");
@@ -63,6 +63,38 @@ describe.each(kinds)("%s program", (_, create) => {
     const program = create(linear());
     for (const slot of [program.readVariables(), program.readOptimizer().first, program.readOptimizer().second]) expect(slot).toEqual(values([0, 0], 0));
     program.dispose();
+  });
+
+  it("keeps outputs where they are, gives rows of them, and is fed them again", () => {
+    const [before, nativeBefore] = [tf.memory().numTensors, nativeTensorCount()];
+    const spec: ProgramSpec = {
+      variables: { w: [2] },
+      dtype: "fp32",
+      graphs: {
+        spread: { inputs: { x: { dtype: "float32", shape: [3] } }, build: ({ x }, { w }) => ({ product: tf.outerProduct(x as tf.Tensor1D, w as tf.Tensor1D), ids: tf.range(0, 3, 1, "int32"), sum: tf.sum(x!) }) },
+        add: { inputs: { product: { dtype: "float32", shape: [3, 2] }, ids: { dtype: "int32", shape: [3] } }, build: ({ product, ids }) => ({ total: tf.add(product!, tf.cast(tf.expandDims(ids!, 1), "float32")) }) },
+      },
+    };
+    const program = create(spec);
+    const counts = () => [tf.memory().numTensors, nativeTensorCount()];
+    program.writeVariables(new Map([["w", { shape: [2], data: Float32Array.of(1, 10) }]]));
+    const idle = counts();
+    const { fetched, kept } = program.runKeeping("spread", { x: Float32Array.of(1, 2, 3) }, { fetch: ["sum"], keep: ["product", "ids"] });
+    expect(fetched).toEqual({ sum: Float32Array.of(6) });
+    const { product, ids } = kept as Record<"product" | "ids", KeptTensor>;
+    expect([product.shape, product.dtype, ids.shape, ids.dtype]).toEqual([[3, 2], "float32", [3], "int32"]);
+    expect(product.rows(Int32Array.of(2, 0, 2))).toEqual(Float32Array.of(3, 30, 1, 10, 3, 30));
+    expect(ids.rows(Int32Array.of(1))).toEqual(Int32Array.of(1));
+    program.writeVariables(new Map([["w", { shape: [2], data: Float32Array.of(7, 7) }]]));
+    for (let times = 0; times < 2; times++) expect(program.runKeeping("add", { product, ids }, { fetch: ["total"], keep: [] }).fetched.total).toEqual(Float32Array.of(1, 10, 3, 21, 5, 32));
+    expect(() => program.runKeeping("add", { product: ids, ids }, { fetch: [], keep: [] })).toThrow("expected Float32Array of 6 ([3,2]), found Int32Array of 3");
+    for (const tensor of [product, ids, ids]) tensor.dispose();
+    expect(counts()).toEqual(idle);
+    for (const use of [() => product.rows(Int32Array.of(0)), () => program.runKeeping("add", { product, ids }, { fetch: ["total"], keep: [] })]) {
+      expect(use).toThrow(expect.objectContaining({ code: "Disposed" }));
+    }
+    program.dispose();
+    expect([tf.memory().numTensors, nativeTensorCount()]).toEqual([before, nativeBefore]);
   });
 
   it("takes AdamW steps as worked by hand", () => {

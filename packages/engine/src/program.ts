@@ -3,6 +3,15 @@ import type * as tf from "@tensorflow/tfjs-core";
 /** Values handed to a graph or fetched from it, row-major. */
 export type Feed = Float32Array | Int32Array;
 
+/** A tensor that stays where it was computed until it is disposed of; a later call of the same program may be fed it. */
+export interface KeptTensor {
+  readonly dtype: InputSpec["dtype"];
+  readonly shape: readonly number[];
+  /** A copy of some rows of the first axis, in the order of the indices. */
+  rows(indices: Int32Array): Feed;
+  dispose(): void;
+}
+
 export interface NamedTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
@@ -72,6 +81,16 @@ export interface RunOptions {
 export interface Program {
   /** Computes outputs without changing anything. `fetch` defaults to all outputs. */
   run(graph: string, feeds: Readonly<Record<string, Feed>>, fetch?: readonly string[], options?: RunOptions): Record<string, Feed>;
+  /**
+   * `run` of which some outputs stay where they are: `fetch` comes to the host, the caller disposes of what it has in `keep`.
+   *
+   * @throws EngineError `Disposed` when fed a tensor that was disposed of
+   */
+  runKeeping(
+    graph: string,
+    feeds: Readonly<Record<string, Feed | KeptTensor>>,
+    outputs: { readonly fetch: readonly string[]; readonly keep: readonly string[] },
+  ): { readonly fetched: Record<string, Feed>; readonly kept: Record<string, KeptTensor> };
   /**
    * Adds the gradient of these feeds to those that the next `trainStep` takes the mean of, and changes nothing else.
    *

@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 const LENGTH = 12;
 const KINDS: readonly CacheKind[] = ["prefix", "dual"];
-const request = { doubt: "entropy", temperature: 1 } as const;
+const request = { temperature: 1 };
 
 const configOf = (changes: Partial<Architecture> = {}): ModelConfig => ({ ...tinyConfig(changes), maxPositions: LENGTH });
 
@@ -33,8 +33,7 @@ const canvasesOf = (seed: number, count = 2): number[][] => {
 
 function expectLogits(reading: Reading, canvas: number, positions: readonly number[], expected: (position: number) => readonly number[], digits = 3): void {
   for (const position of positions) {
-    const row = reading.rowOf(canvas, position);
-    expected(position).forEach((logit, id) => expect(reading.logits[row * 11 + id]).toBeCloseTo(logit, digits));
+    expected(position).forEach((logit, id) => expect(reading.get(canvas * LENGTH + position)![id]).toBeCloseTo(logit, digits));
   }
 }
 
@@ -43,6 +42,7 @@ const BLOCKS = [
   { start: 2, end: 6 },
   { start: 7, end: 10 },
 ];
+const POSITIONS = Int32Array.from(BLOCKS.flatMap(({ start, end }, canvas) => range(start, end).map((position) => canvas * LENGTH + position)));
 
 describe.each(KINDS)("block sampler with a %s cache", (cache) => {
   it.each([{}, { tied: false, kvHeads: 1 }, { kvHeads: 4 }])("gives what the whole model says while nothing has changed (%o)", async (changes) => {
@@ -50,25 +50,25 @@ describe.each(KINDS)("block sampler with a %s cache", (cache) => {
     const sampler = await open(config, cache);
     const canvases = canvasesOf(1);
     const tokens = Int32Array.from(canvases.flat());
-    for (const reading of [sampler.openBlocks(tokens, BLOCKS, request), sampler.readBlocks(tokens, request)]) {
+    for (const reading of [sampler.openBlocks(tokens, BLOCKS, POSITIONS, request), sampler.readBlocks(tokens, POSITIONS, request)]) {
       canvases.forEach((canvas, i) => {
         const logits = plainForward(config, vividParameters(config), canvas);
         expectLogits(reading, i, range(BLOCKS[i]!.start, BLOCKS[i]!.end), (position) => logits[position - 1]!);
       });
     }
     sampler.dispose();
-    expect(() => sampler.openBlocks(tokens, BLOCKS, request)).toThrow("disposed");
+    expect(() => sampler.openBlocks(tokens, BLOCKS, POSITIONS, request)).toThrow("disposed");
   });
 
   it("in one layer, whose keys depend on nothing but their own token, gives what the whole model says whatever changes in the block", async () => {
     const config = configOf({ layers: 1 });
     const sampler = await open(config, cache);
     const before = canvasesOf(1);
-    sampler.openBlocks(Int32Array.from(before.flat()), BLOCKS, request);
+    sampler.openBlocks(Int32Array.from(before.flat()), BLOCKS, POSITIONS, request);
     for (const seed of [2, 3]) {
       const other = canvasesOf(seed);
       const after = before.map((canvas, i) => canvas.map((token, position) => (position >= BLOCKS[i]!.start && position < BLOCKS[i]!.end ? other[i]![position]! : token)));
-      const reading = sampler.readBlocks(Int32Array.from(after.flat()), request);
+      const reading = sampler.readBlocks(Int32Array.from(after.flat()), POSITIONS, request);
       after.forEach((canvas, i) => {
         const logits = plainForward(config, vividParameters(config), canvas);
         expectLogits(reading, i, range(BLOCKS[i]!.start, BLOCKS[i]!.end), (position) => logits[position - 1]!);
@@ -81,9 +81,9 @@ describe.each(KINDS)("block sampler with a %s cache", (cache) => {
     const sampler = await open(configOf(), cache);
     const [first, second] = canvasesOf(1);
     const readAfter = (changed: readonly number[]) => {
-      sampler.openBlocks(Int32Array.from([...first!, ...second!]), BLOCKS, request);
+      sampler.openBlocks(Int32Array.from([...first!, ...second!]), BLOCKS, POSITIONS, request);
       const canvas = first!.map((token, position) => (changed.includes(position) ? (token + 1) % 11 : token));
-      return [...sampler.readBlocks(Int32Array.from([...canvas, ...second!]), request).logits];
+      return [...sampler.readBlocks(Int32Array.from([...canvas, ...second!]), POSITIONS, request)];
     };
     const unchanged = readAfter([]);
     expect(readAfter([0])).toEqual(unchanged); // before the block, and before the row that predicts its first token
@@ -150,11 +150,17 @@ describe.each(KINDS)("block sampler with a %s cache", (cache) => {
 });
 
 describe("block sampler", () => {
-  it("gives the doubt that is asked for, and none where none is", async () => {
+  it("gives doubts of what is read, and the logits that are in question", async () => {
     const sampler = await open(configOf(), "dual");
     const tokens = Int32Array.from(canvasesOf(1).flat());
-    expect(sampler.openBlocks(tokens, BLOCKS, request).doubts).toHaveLength(2 * 4);
-    expect(sampler.readBlocks(tokens, { doubt: undefined, temperature: 1 }).doubts).toBeUndefined();
+    const asked: number[] = [];
+    const doubt = { name: "entropy", inQuestion: (doubts: Float32Array) => (asked.push(doubts.length), [5, 1]) } as const;
+    const opened = sampler.openBlocks(tokens, BLOCKS, POSITIONS, { ...request, doubt });
+    const read = sampler.readBlocks(tokens, POSITIONS, { ...request, doubt });
+    expect(asked).toEqual([POSITIONS.length, POSITIONS.length]);
+    expect([...opened.keys()]).toEqual([POSITIONS[5], POSITIONS[1]]);
+    const all = sampler.readBlocks(tokens, POSITIONS, request);
+    expect([...read]).toEqual([5, 1].map((index) => [POSITIONS[index], all.get(POSITIONS[index]!)]));
     sampler.dispose();
   });
 

@@ -1,6 +1,6 @@
 // Axes: B batch, T canvas, N positions evaluated, K block, L layers, G key-value heads, D head width, V vocabulary.
-import { createProgram, type GraphSpec, type Program } from "@diffucoder/engine";
-import * as tf from "@tensorflow/tfjs-core";
+import { createProgram, type GraphSpec, type KeptTensor, type Program } from "@diffucoder/engine";
+import type * as tf from "@tensorflow/tfjs-core";
 import { forwardKeeping, forwardPart, headOf, type KeyValues } from "./cached-forward.ts";
 import { headDimOf, type ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
@@ -63,7 +63,7 @@ class NativeBlockSampler implements ModelBlockSampler {
   readonly #program: Program;
   /** Lengths of parts there are graphs for, falling. */
   readonly #counts: readonly number[];
-  #opened: { readonly blocks: readonly BlockRange[]; readonly keys: Float32Array; readonly values: Float32Array } | undefined;
+  #opened: { readonly blocks: readonly BlockRange[]; readonly cache: Readonly<Record<string, KeptTensor>> } | undefined;
 
   constructor(config: ModelConfig, shape: BlockShape, program: Program, counts: readonly number[]) {
     this.batchSize = shape.batchSize;
@@ -77,39 +77,43 @@ class NativeBlockSampler implements ModelBlockSampler {
     this.#counts = counts;
   }
 
-  openBlocks(tokens: Int32Array, blocks: readonly BlockRange[], request: ReadingRequest): Reading {
-    const { batchSize, canvasLength, blockLength } = this;
-    const rows = new Int32Array(batchSize * blockLength);
-    blocks.forEach(({ start, end }, canvas) => {
-      for (let position = start; position < end; position++) rows[canvas * blockLength + position - start] = predictingRow(canvas, position, canvasLength);
-    });
-    const { reading, keys, values } = runOpening(this.#program, { tokens, rows }, request);
-    this.#opened = { blocks, keys, values };
-    return this.#readingOf(reading, blocks);
+  openBlocks(tokens: Int32Array, blocks: readonly BlockRange[], positions: Int32Array, request: ReadingRequest): Reading {
+    this.#close();
+    const rows = this.#rowsOf(positions, (canvas, position) => predictingRow(canvas, position, this.canvasLength));
+    const { reading, kept } = runReading(this.#program, { graph: "open", feeds: { tokens, rows }, keep: ["keys", "values"] }, positions, request);
+    this.#opened = { blocks, cache: kept };
+    return reading;
   }
 
-  readBlocks(tokens: Int32Array, request: ReadingRequest): Reading {
-    const { blocks, keys, values } = this.#opened!;
+  readBlocks(tokens: Int32Array, positions: Int32Array, request: ReadingRequest): Reading {
+    const { blocks, cache } = this.#opened!;
     const parts = blocks.map(({ start, end }) => ({ start: start - 1, end: this.#cache === "dual" ? end : this.canvasLength }));
     const longest = Math.max(...parts.map(({ start, end }) => end - start));
     const count = this.#counts.findLast((length) => length >= longest)!;
-    const feeds = this.#partFeeds(tokens, parts, count);
-    const reading = runReading(this.#program, `part-${count}`, { ...feeds, keys, values }, request);
-    return this.#readingOf(reading, blocks);
+    const rows = this.#rowsOf(positions, (canvas, position) => canvas * count + position - blocks[canvas]!.start);
+    return runReading(this.#program, { graph: `part-${count}`, feeds: { ...this.#partFeeds(tokens, parts, count), rows, ...cache } }, positions, request).reading;
   }
 
   setParameters(parameters: Parameters<ModelBlockSampler["setParameters"]>[0]): void {
     checkParameters(this.#config, parameters);
     this.#program.writeVariables(parameters);
-    this.#opened = undefined;
+    this.#close();
   }
 
   dispose(): void {
+    this.#close();
     this.#program.dispose();
   }
 
-  #readingOf(reading: Pick<Reading, "logits" | "doubts">, blocks: readonly BlockRange[]): Reading {
-    return { ...reading, rowOf: (canvas, position) => canvas * this.blockLength + position - blocks[canvas]!.start };
+  #close(): void {
+    for (const tensor of Object.values(this.#opened?.cache ?? {})) tensor.dispose();
+    this.#opened = undefined;
+  }
+
+  #rowsOf(positions: Int32Array, rowOf: (canvas: number, position: number) => number): Int32Array {
+    const rows = new Int32Array(this.batchSize * this.blockLength);
+    positions.forEach((position, i) => (rows[i] = rowOf(Math.floor(position / this.canvasLength), position % this.canvasLength)));
+    return rows;
   }
 
   /** Rows of shorter parts, and of canvases that are not there, repeat position 0; as keys they do not count. */
@@ -129,13 +133,6 @@ class NativeBlockSampler implements ModelBlockSampler {
     });
     return { tokens: partTokens, positions, keyBias };
   }
-}
-
-function runOpening(program: Program, feeds: { readonly tokens: Int32Array; readonly rows: Int32Array }, { doubt, temperature }: ReadingRequest) {
-  const fetched = ["logits", "keys", "values", ...(doubt === undefined ? [] : [doubt])];
-  const outputs = program.run("open", { ...feeds, temperature: Float32Array.of(temperature) }, fetched) as Record<string, Float32Array>;
-  const reading = { logits: outputs.logits!, doubts: doubt === undefined ? undefined : outputs[doubt] };
-  return { reading, keys: outputs.keys!, values: outputs.values! };
 }
 
 const TEMPERATURE = { dtype: "float32", shape: [] } as const;
@@ -162,16 +159,16 @@ function partGraph(config: ModelConfig, { batchSize, canvasLength, blockLength }
     inputs: {
       tokens: { dtype: "int32", shape: [batchSize, count] },
       positions: { dtype: "int32", shape: [batchSize, count] },
+      rows: { dtype: "int32", shape: [batchSize * blockLength] },
       keys: { dtype: "float32", shape: cacheShape },
       values: { dtype: "float32", shape: cacheShape },
       keyBias: { dtype: "float32", shape: [batchSize, canvasLength + count] },
       temperature: TEMPERATURE,
     },
-    build: ({ tokens, positions, keys, values, keyBias, temperature }, variables) => {
+    build: ({ tokens, positions, rows, keys, values, keyBias, temperature }, variables) => {
       const cache = { keys, values } as KeyValues;
       const hidden = forwardPart(config, variables, { tokens: tokens as tf.Tensor2D, positions: positions as tf.Tensor2D, cache, keyBias: keyBias as tf.Tensor2D });
-      const rows = Int32Array.from({ length: batchSize * blockLength }, (_, i) => Math.floor(i / blockLength) * count + Math.min(i % blockLength, count - 1));
-      return readingOutputs(headOf(config, variables, hidden, tf.tensor1d(rows, "int32")), temperature!);
+      return readingOutputs(headOf(config, variables, hidden, rows as tf.Tensor1D), temperature!);
     },
   };
 }

@@ -1,10 +1,10 @@
 // Axes: B batch, T canvas, V vocabulary.
-import { confidenceBounds, doubtFor } from "./confidence-doubt.ts";
+import { confidenceBounds, doubtFor, type DoubtName } from "./confidence-doubt.ts";
 import { checkOptions, type DecodeOptions } from "./decode-options.ts";
 import { ModelError } from "./errors.ts";
 import { OpenCanvas, type DecodedCanvas } from "./open-canvas.ts";
-import { chooseAtRandom, chooseInParallel, chooseMostConfident, type FixedPosition, type OpenPosition } from "./position-choice.ts";
-import { isBlockSampler, readCanvases, type BlockSampler, type Reading, type Sampler } from "./sampler.ts";
+import { chooseAtRandom, chooseInParallel, chooseMostConfident, inQuestion, type FixedPosition, type OpenPosition } from "./position-choice.ts";
+import { isBlockSampler, readCanvases, type BlockSampler, type Reading, type ReadingRequest, type Sampler } from "./sampler.ts";
 import { confidenceOf, drawIndex, entropyOf, filteredProbs, indexOfLargest } from "./token-distribution.ts";
 import { noiseTimes, transferShare } from "./transfer-schedule.ts";
 
@@ -70,7 +70,7 @@ function decodeBlock(sampler: Sampler | BlockSampler, options: DecodeOptions, bl
     // A step that fixes nothing leaves the canvas as it was, and the model would say the same again.
     if (active.some(({ reading }) => reading === undefined)) {
       options.onStep?.();
-      const latest = read();
+      const latest = read(step);
       for (const block of active) {
         if (block.canvas.awaitsFirstPass) keepFirstPass(sampler, block, latest);
         block.reading ??= latest;
@@ -80,22 +80,52 @@ function decodeBlock(sampler: Sampler | BlockSampler, options: DecodeOptions, bl
   }
 }
 
-/** Evaluates the model on the canvases as they are now; with a block cache, first everything and then the blocks alone. */
-function readerOf(sampler: Sampler | BlockSampler, options: DecodeOptions, blocks: readonly Block[]): () => Reading {
-  const doubt = doubtFor(options.algorithm, options);
-  const request = { doubt, temperature: options.temperature === 0 ? 1 : options.temperature };
-  const tokens = new Int32Array(sampler.batchSize * sampler.canvasLength);
+/**
+ * Evaluates the model on the canvases as they are now; with a block cache, first everything and then the blocks alone. It is asked of
+ * blocks it has not said anything of, with what the first step from `step` on needs to know that fixes some of their positions.
+ */
+function readerOf(sampler: Sampler | BlockSampler, options: DecodeOptions, blocks: readonly Block[]): (step: number) => Reading {
+  const { canvasLength, vocabSize } = sampler;
+  const name = doubtFor(options.algorithm, options);
+  const temperature = options.temperature === 0 ? 1 : options.temperature;
+  const tokens = new Int32Array(sampler.batchSize * canvasLength);
   let isOpened = false;
-  return () => {
-    for (const { canvas, row } of blocks) tokens.set(canvas.tokens, row * sampler.canvasLength);
-    if (!isBlockSampler(sampler)) {
-      const positions = blocks.flatMap((block) => positionsToRead(sampler, block).map((position) => block.row * sampler.canvasLength + position));
-      return readCanvases(sampler, tokens, Int32Array.from(positions), request);
-    }
-    if (isOpened) return sampler.readBlocks(tokens, request);
+  return (step) => {
+    for (const { canvas, row } of blocks) tokens.set(canvas.tokens, row * canvasLength);
+    const asked = blocks.filter(({ reading }) => reading === undefined).map((block) => ({ block, open: positionsToRead(sampler, block) }));
+    const positions = Int32Array.from(asked.flatMap(({ block, open }) => open.map((position) => block.row * canvasLength + position)));
+    const request: ReadingRequest = name === undefined ? { temperature } : { temperature, doubt: { name, inQuestion: (doubts) => questionsOf(asked, options, { name, doubts, vocabSize, step }) } };
+    if (!isBlockSampler(sampler)) return readCanvases(sampler, tokens, positions, request);
+    if (isOpened) return sampler.readBlocks(tokens, positions, request);
     isOpened = true;
-    return sampler.openBlocks(tokens, blocks, request);
+    return sampler.openBlocks(tokens, blocks, positions, request);
   };
+}
+
+/** Which of the positions that are read the next choice in each block may fall on, as indices into the list of all. */
+function questionsOf(
+  asked: readonly { readonly block: Block; readonly open: readonly number[] }[],
+  options: DecodeOptions,
+  { name, doubts, vocabSize, step }: { readonly name: DoubtName; readonly doubts: Float32Array; readonly vocabSize: number; readonly step: number },
+): number[] {
+  let first = 0;
+  return asked.flatMap(({ block, open }) => {
+    const start = first;
+    first += open.length;
+    if (block.canvas.awaitsFirstPass || (options.positionTemperature ?? 0) > 0) return open.map((_, index) => start + index);
+    const bounds = Array.from(doubts.subarray(start, first), (doubt) => confidenceBounds(name, doubt, vocabSize));
+    return inQuestion(bounds, nextChoice(options, block, open.length, step)).map((index) => start + index);
+  });
+}
+
+/** How the first step chooses that fixes some of the open positions. */
+function nextChoice({ commit = { rule: "schedule" } }: DecodeOptions, { times }: Block, open: number, step: number): Parameters<typeof inQuestion>[1] {
+  for (let next = step; ; next++) {
+    const share = transferShare(times, next);
+    if (commit.rule !== "schedule" && share < 1) return commit;
+    const count = Math.floor(open * share);
+    if (count > 0 || open === 0) return { count };
+  }
 }
 
 /** The block's open positions; the whole answer's at a first pass that is to be kept, unless a block cache reads the block alone. */
@@ -104,37 +134,29 @@ function positionsToRead(sampler: Sampler | BlockSampler, { canvas, start, end }
   return awaitsFirstPass && !isBlockSampler(sampler) ? canvas.openPositions(promptLength, promptLength + answerLength) : canvas.openPositions(start, end);
 }
 
-function keepFirstPass(sampler: Sampler | BlockSampler, block: Block, { logits, rowOf }: Reading): void {
-  const { vocabSize } = sampler;
-  block.canvas.keepFirstPass(positionsToRead(sampler, block), (position) => {
-    const at = rowOf(block.row, position);
-    return entropyOf(filteredProbs(logits.subarray(at * vocabSize, (at + 1) * vocabSize), { temperature: 1 }));
-  });
+function keepFirstPass(sampler: Sampler | BlockSampler, block: Block, reading: Reading): void {
+  block.canvas.keepFirstPass(positionsToRead(sampler, block), (position) => entropyOf(filteredProbs(reading.get(block.row * sampler.canvasLength + position)!, { temperature: 1 })));
 }
-
-const UNKNOWN = { lowest: -Infinity, highest: Infinity };
 
 function denoise(sampler: Sampler | BlockSampler, options: DecodeOptions, block: Block, step: number): void {
   const { canvas, row, start, end, times } = block;
-  const { logits, doubts, rowOf } = block.reading!;
-  const doubt = doubtFor(options.algorithm, options);
-  const open = canvas.openPositions(start, end).map((position): OpenPosition => {
+  const positions = canvas.openPositions(start, end);
+  const open = positions.flatMap((position): OpenPosition[] => {
     const uniform = options.temperature === 0 ? 0 : canvas.draws.uniform();
-    const at = rowOf(row, position);
-    const draw = () => drawToken(logits.subarray(at * sampler.vocabSize, (at + 1) * sampler.vocabSize), options, uniform);
-    const bounds = doubt === undefined || doubts === undefined ? UNKNOWN : confidenceBounds(doubt, doubts[at]!, sampler.vocabSize);
-    return { position, bounds, draw };
+    const logits = block.reading!.get(row * sampler.canvasLength + position);
+    return logits === undefined ? [] : [{ position, draw: () => drawToken(logits, options, uniform) }];
   });
-  const fixed = choose(open, options, block, transferShare(times, step));
+  const fixed = choose(open, options, block, { share: transferShare(times, step), count: positions.length });
   canvas.fix(fixed);
   if (fixed.length > 0) block.reading = undefined;
 }
 
-function choose(open: readonly OpenPosition[], options: DecodeOptions, { canvas }: Block, share: number): FixedPosition[] {
+/** @param of how many positions are open, of which those in question are given, and the share that the schedule fixes */
+function choose(open: readonly OpenPosition[], options: DecodeOptions, { canvas }: Block, of: { readonly share: number; readonly count: number }): FixedPosition[] {
   const { algorithm, commit = { rule: "schedule" }, positionTemperature = 0 } = options;
-  if (algorithm === "origin") return chooseAtRandom(open, share, canvas.draws);
-  if (commit.rule !== "schedule" && share < 1) return chooseInParallel(open, commit);
-  return chooseMostConfident(open, Math.floor(open.length * share), positionTemperature, canvas.draws);
+  if (algorithm === "origin") return chooseAtRandom(open, of.share, canvas.draws);
+  if (commit.rule !== "schedule" && of.share < 1) return chooseInParallel(open, commit);
+  return chooseMostConfident(open, Math.floor(of.count * of.share), positionTemperature, canvas.draws);
 }
 
 /** Draws one token and says how sure the model is of it. */

@@ -2,22 +2,17 @@ import { stream } from "@diffucoder/random";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Bounds } from "./confidence-doubt.ts";
-import { chooseInParallel, chooseMostConfident, type CommitRule, type OpenPosition } from "./position-choice.ts";
+import { chooseInParallel, chooseMostConfident, inQuestion, type CommitRule, type OpenPosition, type ParallelRule } from "./position-choice.ts";
 
 const tight = (confidence: number): Bounds => ({ lowest: confidence - 1e-9, highest: confidence + 1e-9 });
 
 const draws = () => stream({ seed: 1, stage: "test", purpose: "choice" });
 
-/** Open positions of given confidence; `looked` collects those whose distribution was asked for. */
-function open(confidences: readonly number[], bounds: readonly (Bounds | undefined)[] = [], looked: number[] = []): OpenPosition[] {
-  return confidences.map((confidence, position) => ({
-    position,
-    bounds: bounds[position] ?? { lowest: -Infinity, highest: Infinity },
-    draw: () => {
-      looked.push(position);
-      return { token: 100 + position, confidence };
-    },
-  }));
+const UNKNOWN: Bounds = { lowest: -Infinity, highest: Infinity };
+
+/** Open positions of given confidence. */
+function open(confidences: readonly number[]): OpenPosition[] {
+  return confidences.map((confidence, position) => ({ position, draw: () => ({ token: 100 + position, confidence }) }));
 }
 
 const positionsOf = (fixed: readonly { position: number }[]) => fixed.map(({ position }) => position);
@@ -60,9 +55,11 @@ describe("bounds", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(confidence, slack, slack, fc.boolean()), { minLength: 1, maxLength: 20 }), fc.nat(20), rules, (cells, count, commit) => {
         const confidences = cells.map(([exact]) => exact);
-        const bounds = cells.map(([exact, below, above, isKnown]) => (isKnown ? { lowest: exact - below, highest: exact + above } : undefined));
+        const bounds = cells.map(([exact, below, above, isKnown]) => (isKnown ? { lowest: exact - below, highest: exact + above } : UNKNOWN));
         const choose = (positions: OpenPosition[]) => (commit.rule === "schedule" ? chooseMostConfident(positions, count, 0, draws()) : chooseInParallel(positions, commit));
-        expect(choose(open(confidences, bounds))).toEqual(choose(open(confidences)));
+        const all = open(confidences);
+        const questions = inQuestion(bounds, commit.rule === "schedule" ? { count } : commit).map((index) => all[index]!);
+        expect(choose(questions)).toEqual(choose(all));
       }),
       { numRuns: 500 },
     );
@@ -70,16 +67,12 @@ describe("bounds", () => {
 
   it("spare those that are clearly not chosen", () => {
     const confidences = [0.2, 0.9, 0.1, 0.9, 0.5];
-    const lookedBy = (choose: (positions: OpenPosition[]) => unknown) => {
-      const looked: number[] = [];
-      choose(open(confidences, confidences.map(tight), looked));
-      return looked;
-    };
-    expect(lookedBy((positions) => chooseMostConfident(positions, 2, 0, draws()))).toEqual([1, 3]);
-    expect(lookedBy((positions) => chooseMostConfident(positions, 1, 0, draws()))).toEqual([1, 3]); // equal by their bounds
-    expect(lookedBy((positions) => chooseMostConfident(positions, 0, 0, draws()))).toEqual([]);
-    expect(lookedBy((positions) => chooseInParallel(positions, { rule: "threshold", threshold: 0.4 }))).toEqual([1, 3, 4]);
-    expect(lookedBy((positions) => chooseInParallel(positions, { rule: "threshold", threshold: 0.95 }))).toEqual([1, 3]);
-    expect(lookedBy((positions) => chooseInParallel(positions, { rule: "factor", factor: 0.5 }))).toEqual([1, 3]); // 2 * 0.1, 3 * 0.1, 4 * 0.5
+    const askedBy = (choice: { count: number } | ParallelRule) => inQuestion(confidences.map(tight), choice);
+    expect(askedBy({ count: 2 })).toEqual([1, 3]);
+    expect(askedBy({ count: 1 })).toEqual([1, 3]); // equal by their bounds
+    expect(askedBy({ count: 0 })).toEqual([]);
+    expect(askedBy({ rule: "threshold", threshold: 0.4 })).toEqual([1, 3, 4]);
+    expect(askedBy({ rule: "threshold", threshold: 0.95 })).toEqual([1, 3]);
+    expect(askedBy({ rule: "factor", factor: 0.5 })).toEqual([1, 3]); // 2 * 0.1, 3 * 0.1, 4 * 0.5
   });
 });

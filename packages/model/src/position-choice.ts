@@ -9,8 +9,6 @@ export interface DrawnToken {
 /** A masked position that a step may fix. */
 export interface OpenPosition {
   readonly position: number;
-  /** Where the confidence lies, known without looking at the distribution. */
-  readonly bounds: Bounds;
   /** Draws the token and its confidence in double precision: the costly part. */
   readonly draw: () => DrawnToken;
 }
@@ -28,6 +26,8 @@ export type CommitRule =
   /** The n most confident, for the largest n with (n + 1) (1 - confidence of the n-th) below the factor; at least one. */
   | { readonly rule: "factor"; readonly factor: number };
 
+export type ParallelRule = Exclude<CommitRule, { rule: "schedule" }>;
+
 /** Each position with probability `share`: the `origin` algorithm. */
 export function chooseAtRandom(open: readonly OpenPosition[], share: number, draws: RandomStream): FixedPosition[] {
   return open.filter(() => draws.uniform() < share).map(fix);
@@ -39,7 +39,8 @@ export function chooseAtRandom(open: readonly OpenPosition[], share: number, dra
  * @param temperature above 0 the choice is a draw without replacement, in proportion to exp(confidence / temperature)
  */
 export function chooseMostConfident(open: readonly OpenPosition[], count: number, temperature: number, draws: RandomStream): FixedPosition[] {
-  if (temperature === 0) return best(contenders(open, count)).slice(0, count);
+  if (count === 0) return [];
+  if (temperature === 0) return best(open).slice(0, count);
   // Adding Gumbel noise to confidence / temperature and taking the top is drawing without replacement.
   const noisy = open.map((position) => ({ ...fix(position), noise: -Math.log(-Math.log(1 - draws.uniform())) }));
   const scoreOf = ({ confidence, noise }: (typeof noisy)[number]) => confidence / temperature + noise;
@@ -51,15 +52,21 @@ export function chooseMostConfident(open: readonly OpenPosition[], count: number
  *
  * @source Wu et al., "Fast-dLLM", arXiv:2505.22618, section 3.3: the threshold, and the factor of its theorem 1
  */
-export function chooseInParallel(open: readonly OpenPosition[], rule: Exclude<CommitRule, { rule: "schedule" }>): FixedPosition[] {
-  if (rule.rule === "threshold") {
-    const ranked = best(contenders(open, 1, rule.threshold));
-    const above = ranked.filter(({ confidence }) => confidence > rule.threshold);
-    return above.length > 0 ? above : ranked.slice(0, 1);
-  }
-  const atMost = countByFactor(open.map(({ bounds }) => bounds.highest).sort((a, b) => b - a), rule.factor);
-  const ranked = best(contenders(open, atMost));
-  return ranked.slice(0, countByFactor(ranked.map(({ confidence }) => confidence), rule.factor));
+export function chooseInParallel(open: readonly OpenPosition[], rule: ParallelRule): FixedPosition[] {
+  const ranked = best(open);
+  if (rule.rule === "factor") return ranked.slice(0, countByFactor(ranked.map(({ confidence }) => confidence), rule.factor));
+  const above = ranked.filter(({ confidence }) => confidence > rule.threshold);
+  return above.length > 0 ? above : ranked.slice(0, 1);
+}
+
+/**
+ * Indices of the positions that may be chosen: by their bounds, neither below the `count` most confident nor, in parallel decoding,
+ * clearly left out by the rule. A choice among these alone, in double precision, is that among all, so that estimates save work and never change it.
+ */
+export function inQuestion(bounds: readonly Bounds[], choice: { readonly count: number } | ParallelRule): number[] {
+  if ("count" in choice) return contenders(bounds, choice.count);
+  if (choice.rule === "threshold") return contenders(bounds, 1, choice.threshold);
+  return contenders(bounds, countByFactor(bounds.map(({ highest }) => highest).sort((a, b) => b - a), choice.factor));
 }
 
 /** @param confidences falling */
@@ -73,13 +80,9 @@ const fix = ({ position, draw }: OpenPosition): FixedPosition => ({ position, ..
 /** Draws what is left and sorts it; the sort is stable, so equal ones stay in the order of their positions. */
 const best = (open: readonly OpenPosition[]): FixedPosition[] => open.map(fix).sort((a, b) => b.confidence - a.confidence);
 
-/**
- * Leaves out positions that, by their bounds, are neither among the `count` most confident nor above the threshold.
- * What remains is settled in double precision, so that estimates save work and never change a choice.
- */
-function contenders(open: readonly OpenPosition[], count: number, threshold = Infinity): readonly OpenPosition[] {
+function contenders(bounds: readonly Bounds[], count: number, threshold = Infinity): number[] {
   if (count === 0) return [];
-  const lowest = open.map(({ bounds }) => bounds.lowest).sort((a, b) => b - a);
+  const lowest = bounds.map(({ lowest }) => lowest).sort((a, b) => b - a);
   const cut = Math.min(threshold, lowest[count - 1] ?? -Infinity);
-  return open.filter(({ bounds }) => bounds.highest >= cut);
+  return bounds.flatMap(({ highest }, index) => (highest >= cut ? [index] : []));
 }

@@ -1,5 +1,5 @@
 // Axes: B batch, T canvas, W window, V vocabulary.
-import { createProgram, loadBackend, type Feed, type GraphSpec, type Program } from "@diffucoder/engine";
+import { createProgram, loadBackend, type Feed, type GraphSpec, type KeptTensor, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
 import type * as tf from "@tensorflow/tfjs-core";
 import { confidenceDoubts, type DoubtName } from "./confidence-doubt.ts";
@@ -18,32 +18,27 @@ export interface Sampler {
   readonly vocabSize: number;
   /** @param tokens [B * T] @returns [B, W, V], row w describing the token at position T - W + w */
   logitsOf(tokens: Int32Array): Float32Array;
-  /** Reads only the positions that are asked for; `decode` does with `logitsOf` where there is none. */
-  readPositions?(tokens: Int32Array, positions: Int32Array, request: ReadingRequest): PositionReading;
+  /** Reads only the positions that are asked for, canvas * T + position; `decode` does with `logitsOf` where there is none. */
+  readPositions?(tokens: Int32Array, positions: Int32Array, request: ReadingRequest): Reading;
 }
 
-/** What is asked of a reading; no doubt where none can stand for the confidence. */
+/** What is asked of a reading. Without a doubt to go by, the logits of all positions come to the host. */
 export interface ReadingRequest {
-  readonly doubt: DoubtName | undefined;
   /** What logits are divided by. */
   readonly temperature: number;
+  readonly doubt?: {
+    readonly name: DoubtName;
+    /** Indices of the positions whose logits are wanted. @param doubts one for each position that is read; see `confidenceBounds` */
+    inQuestion(doubts: Float32Array): readonly number[];
+  };
 }
 
-export interface PositionReading {
-  readonly logits: Float32Array; // [rows, V]
-  /** One for each row of logits; see `confidenceBounds`. */
-  readonly doubts: Float32Array | undefined; // [rows]
-}
+/** Logits, [V], by position: canvas * T + position. */
+export type Reading = ReadonlyMap<number, Float32Array>;
 
 export interface ModelSampler extends Sampler {
   setParameters(parameters: ReadonlyMap<string, NamedTensor>): void;
   dispose(): void;
-}
-
-/** What the model says of a batch of canvases. */
-export interface Reading extends PositionReading {
-  /** Row that describes a position. */
-  rowOf(canvas: number, position: number): number;
 }
 
 /** The model as `decode` sees it when only a block of each canvas is evaluated in most steps. */
@@ -55,9 +50,9 @@ export interface BlockSampler {
   readonly vocabSize: number;
   readonly blockLength: number;
   /** Evaluates whole canvases, and keeps keys and values until the next call. */
-  openBlocks(tokens: Int32Array, blocks: readonly BlockRange[], request: ReadingRequest): Reading;
+  openBlocks(tokens: Int32Array, blocks: readonly BlockRange[], positions: Int32Array, request: ReadingRequest): Reading;
   /** Evaluates the blocks that were opened, on top of what was kept. */
-  readBlocks(tokens: Int32Array, request: ReadingRequest): Reading;
+  readBlocks(tokens: Int32Array, positions: Int32Array, request: ReadingRequest): Reading;
 }
 
 /** Positions of a block, half-open; at most `blockLength`. */
@@ -74,13 +69,14 @@ export const isBlockSampler = (sampler: object): sampler is BlockSampler => "ope
  * @param positions those to be read, canvas * T + position
  */
 export function readCanvases(sampler: Sampler, tokens: Int32Array, positions: Int32Array, request: ReadingRequest): Reading {
-  const { canvasLength, windowLength } = sampler;
-  if (sampler.readPositions === undefined) {
-    const windowStart = canvasLength - windowLength;
-    return { logits: sampler.logitsOf(tokens), doubts: undefined, rowOf: (canvas, position) => canvas * windowLength + position - windowStart };
-  }
-  const rows = new Map(Array.from(positions, (position, row) => [position, row]));
-  return { ...sampler.readPositions(tokens, positions, request), rowOf: (canvas, position) => rows.get(canvas * canvasLength + position)! };
+  if (sampler.readPositions !== undefined) return sampler.readPositions(tokens, positions, request);
+  const { canvasLength, windowLength, vocabSize } = sampler;
+  const windowRowOf = (position: number) => Math.floor(position / canvasLength) * windowLength + (position % canvasLength) - (canvasLength - windowLength);
+  return readingOf(sampler.logitsOf(tokens), vocabSize, positions, (index) => windowRowOf(positions[index]!));
+}
+
+function readingOf(logits: Float32Array, vocabSize: number, positions: ArrayLike<number>, rowOf: (index: number) => number): Reading {
+  return new Map(Array.from(positions, (position, index) => [position, logits.subarray(rowOf(index) * vocabSize, (rowOf(index) + 1) * vocabSize)]));
 }
 
 /** Outputs of a sampling graph: logits, and doubts that only cost where they are fetched. */
@@ -88,11 +84,30 @@ export function readingOutputs(logits: tf.Tensor2D, temperature: tf.Tensor): Rec
   return { logits, ...confidenceDoubts(logits, temperature as tf.Scalar) };
 }
 
-/** @returns logits and, where one was asked for, the doubt */
-export function runReading(program: Program, graph: string, feeds: Record<string, Feed>, { doubt, temperature }: ReadingRequest) {
-  const outputs = program.run(graph, { ...feeds, temperature: Float32Array.of(temperature) }, doubt === undefined ? ["logits"] : ["logits", doubt]);
-  return { logits: outputs.logits as Float32Array, doubts: doubt === undefined ? undefined : (outputs[doubt] as Float32Array) };
+/** Runs a sampling graph whose first rows of logits are of `positions`; with `keep`, other outputs of it stay where they are. */
+export function runReading(
+  program: Program,
+  { graph, feeds, keep = [] }: { readonly graph: string; readonly feeds: Readonly<Record<string, Feed | KeptTensor>>; readonly keep?: readonly string[] },
+  positions: Int32Array,
+  { doubt, temperature }: ReadingRequest,
+): { readonly reading: Reading; readonly kept: Record<string, KeptTensor> } {
+  const asked = doubt === undefined ? { fetch: ["logits"], keep } : { fetch: [doubt.name], keep: ["logits", ...keep] };
+  const { fetched, kept } = program.runKeeping(graph, { ...feeds, temperature: Float32Array.of(temperature) }, asked);
+  if (doubt === undefined) {
+    const logits = fetched.logits as Float32Array;
+    return { reading: readingOf(logits, logits.length / rowsOf(feeds), positions, (index) => index), kept };
+  }
+  const { logits, ...others } = kept;
+  try {
+    const indices = doubt.inQuestion((fetched[doubt.name] as Float32Array).subarray(0, positions.length));
+    const values = logits!.rows(Int32Array.from(indices)) as Float32Array;
+    return { reading: readingOf(values, logits!.shape[1]!, indices.map((index) => positions[index]!), (index) => index), kept: others };
+  } finally {
+    logits!.dispose();
+  }
 }
+
+const rowsOf = ({ rows }: Readonly<Record<string, Feed | KeptTensor>>): number => (rows as Int32Array).length;
 
 export interface SamplerShape {
   readonly batchSize: number;
@@ -121,19 +136,22 @@ export async function createSampler(config: ModelConfig, shape: SamplerShape): P
     dtype,
     graphs: Object.fromEntries(capacities.map((capacity) => [graphOf(capacity), readingGraph(network, shape, capacity)])),
   });
-  const read = (tokens: Int32Array, positions: Int32Array, request: ReadingRequest) => {
+  const feedsOf = (tokens: Int32Array, positions: Int32Array) => {
     const capacity = capacities.findLast((count) => count >= positions.length)!;
     const rows = new Int32Array(capacity).fill(network.noRow);
     positions.forEach((position, i) => (rows[i] = predictingRow(0, position, canvasLength)));
-    return runReading(program, graphOf(capacity), { tokens, rows }, request);
+    return { graph: graphOf(capacity), feeds: { tokens, rows } };
   };
   return {
     batchSize,
     canvasLength,
     windowLength,
     vocabSize: config.vocabSize,
-    logitsOf: (tokens) => read(tokens, all, { doubt: undefined, temperature: 1 }).logits,
-    readPositions: read,
+    logitsOf: (tokens) => {
+      const { graph, feeds } = feedsOf(tokens, all);
+      return program.run(graph, { ...feeds, temperature: Float32Array.of(1) }, ["logits"]).logits as Float32Array;
+    },
+    readPositions: (tokens, positions, request) => runReading(program, feedsOf(tokens, positions), positions, request).reading,
     setParameters: (parameters) => {
       checkParameters(config, parameters);
       program.writeVariables(network.arrange(parameters));
