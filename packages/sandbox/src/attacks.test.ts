@@ -89,6 +89,14 @@ describe("attacks on tests that are less strict", () => {
     (await refused("class A:\n  def m(self, x): return x\ndef add(a, b): return A()", "try: add(1, 2).m(3)\nexcept BaseException: pass")).toMatchObject({ status: "failed" });
   });
 
+  it("an answer that the tests cannot hand on, as they grow it", async () => {
+    (await refused("def add(a, b): return 'é' * (1 << 20)", "assert add(add(1, 2) * 12, 0) == 3", { limits: { wallMs: 10_000 } })).toMatchObject({ status: "memory", cause: expect.stringContaining("too large to send") as string });
+  });
+
+  it("an answer that fills the referee's memory", async () => {
+    (await refused("def add(a, b): return range(3 << 29)", "assert bytes(len(add(1, 2))) == b'3'", { limits: { wallMs: 10_000 } })).toMatchObject({ status: "failed", cause: "MemoryError: " });
+  });
+
   it("a number that is neither less nor more", async () => {
     await refused("def add(a, b): return float('nan')", "assert abs(add(1, 2) - 3) < 1e-6");
   });

@@ -167,7 +167,7 @@ def enter_cell(limits):
         (resource.RLIMIT_CPU, limits["cpuSeconds"]),
         (resource.RLIMIT_NPROC, limits["processes"]),
         (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NOFILE, 128),  # sockets hold 200 KiB each that no other limit counts
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))

@@ -21,7 +21,8 @@ from .referee import run_referee
 # What programs import most, so that cells inherit it.
 import bisect, copy, functools, heapq, itertools, math, operator, re, string, typing  # noqa: F401,E401
 
-REFEREE_LIMITS = {"memoryBytes": 4 << 30, "processes": 64}
+REFEREE_PROCESSES = 64
+LEAST_REFEREE_MEMORY = 1 << 30  # a program's answers take room there too, 64 MiB of JSON at a time
 
 
 def main():
@@ -60,7 +61,7 @@ def run_job(zygotes, job):
     output, output_end = os.pipe()
     candidate = start_cell(zygotes.candidates, {"candidate": job["candidate"], "limits": limits}, [candidate_calls.detach(), output_end])
     referee_job = {"checks": job["checks"], "entryPoints": job["entryPoints"], "classes": job["classes"]}
-    referee_limits = {**REFEREE_LIMITS, "cpuSeconds": limits["wallMs"] // 1000 + 2}
+    referee_limits = {"memoryBytes": max(limits["memoryBytes"], LEAST_REFEREE_MEMORY), "processes": REFEREE_PROCESSES, "cpuSeconds": limits["wallMs"] // 1000 + 2}
     referee = start_cell(zygotes.referees, {**referee_job, "limits": referee_limits}, [referee_calls.detach(), results_end.detach()])
     try:
         passed, failure, end = watch(limits, started + limits["wallMs"] / 1000, results, output)

@@ -85,10 +85,11 @@ class Candidate:
     def load(self):
         """Waits until the program is loaded; raises CheckEnded when it cannot be."""
         reply = self.receive()
-        if "syntax" in reply:
-            self.end(CheckEnded("syntax", str(reply["syntax"])[:500]))
-        if "raised" in reply:
-            self.end(CheckEnded(*reason_of_reply(reply)))
+        with self.at_its_word():
+            if "syntax" in reply:
+                self.end(CheckEnded("syntax", str(reply["syntax"])[:500]))
+            if "raised" in reply:
+                self.end(CheckEnded(*reason_of_reply(reply)))
 
     def named(self, name):
         return CallableStandIn(Link(self, name, name, makes_objects=name in self.classes))
@@ -123,7 +124,8 @@ class Candidate:
         try:
             send(self.channel, {"do": what, "of": link.reference, **details})
         except ProtocolError as error:
-            self.end(ChecksInvalid("they send %s" % error))
+            is_first = self.requests == 1  # later ones may be large because of what the program has answered
+            self.end(ChecksInvalid("they send %s" % error) if is_first else CheckEnded("memory", "an argument too large to send: %s" % error))
         except OSError:
             self.end(ENDED_ITSELF)
         reply = self.receive()
@@ -146,14 +148,9 @@ class Candidate:
         with self.at_its_word():
             status, cause = reason_of_reply(reply)
             kind = next(filter(None, (known_exception(module, name) for module, name in reply["classes"])), None)
-            arguments = self.unpack(reply["arguments"])
-        if kind is None:
-            self.end(CheckEnded(status, cause))
-        try:
-            error = kind(*arguments)
-        except Exception:
-            error = kind.__new__(kind)
-            error.args = tuple(arguments)
+            if kind is None:
+                self.end(CheckEnded(status, cause))
+            error = exception_of(kind, self.unpack(reply["arguments"]))
         error.from_candidate = status, cause
         raise error
 
@@ -211,6 +208,15 @@ def take_over(own, after):
 def reason_of_reply(reply):
     name, message = str(reply["raised"])[:100], str(reply["message"])[:500]
     return ("memory" if name == "MemoryError" else "error"), "%s: %s" % (name, message)
+
+
+def exception_of(kind, arguments):
+    try:
+        return kind(*arguments)
+    except Exception:  # its class wants others, as the program's own subclass gave it
+        error = kind.__new__(kind)
+        error.args = tuple(arguments)
+        return error
 
 
 def known_exception(module, name):

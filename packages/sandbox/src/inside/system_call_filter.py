@@ -1,7 +1,7 @@
 """A seccomp filter for programs: system calls that no test needs, but that reach far into the kernel or outlive a process.
 
-Among them are those that would hold memory which no limit counts (memfd, System V and POSIX message objects, kernel keys) and
-those that would make namespaces; sockets are local only.
+Among them are those that would hold memory which no limit counts (memfd, System V and POSIX message objects, kernel keys,
+queues of file events) and those that would make namespaces; sockets are local only, and hold no more than they do by default.
 """
 
 import ctypes
@@ -19,21 +19,22 @@ DENIED = {
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425), "io_setup": (206, 0),
     "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186),
-    "mq_open": (240, 180),
+    "mq_open": (240, 180), "inotify_init": (253, 26), "inotify_init1": (294, 26),
     "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262), "quotactl": (179, 60),
     "init_module": (175, 105), "finit_module": (313, 273), "kexec_load": (246, 104), "syslog": (103, 116), "acct": (163, 89),
     "swapon": (167, 224), "personality": (135, 92), "migrate_pages": (256, 238), "move_pages": (279, 239), "mbind": (237, 235),
     "set_mempolicy": (238, 237),
 }
-CLONE, CLONE3, SOCKET = (56, 220), (435, 435), (41, 198)
+CLONE, CLONE3, SOCKET, SETSOCKOPT = (56, 220), (435, 435), (41, 198), (54, 208)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 LOAD, JUMP_EQUAL, JUMP_FROM, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT, THIRD_ARGUMENT = 0, 4, 16, 32  # offsets in struct seccomp_data
 X32_NUMBERS = 0x40000000  # a second table of the same calls
 NAMESPACE_FLAGS = 0x7E020000
 AF_UNIX = 1
+SO_SNDBUF = 7
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -53,7 +54,9 @@ def instructions(machine):
     program += [
         (JUMP_EQUAL, 0, 4, CLONE[column]), (LOAD, 0, 0, FIRST_ARGUMENT), (JUMP_ANY_BIT, 0, 1, NAMESPACE_FLAGS), deny(errno.EPERM),
         (RETURN, 0, 0, ALLOW),
-        (JUMP_EQUAL, 0, 3, SOCKET[column]), (LOAD, 0, 0, FIRST_ARGUMENT), (JUMP_EQUAL, 1, 0, AF_UNIX), deny(errno.EACCES),
+        (JUMP_EQUAL, 0, 4, SOCKET[column]), (LOAD, 0, 0, FIRST_ARGUMENT), (JUMP_EQUAL, 1, 0, AF_UNIX), deny(errno.EACCES),
+        (RETURN, 0, 0, ALLOW),
+        (JUMP_EQUAL, 0, 3, SETSOCKOPT[column]), (LOAD, 0, 0, THIRD_ARGUMENT), (JUMP_EQUAL, 0, 1, SO_SNDBUF), deny(0),  # as if it had been done
         (RETURN, 0, 0, ALLOW),
     ]
     return program
