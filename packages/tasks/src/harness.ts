@@ -17,5 +17,5 @@ export async function harnessDigest(packages?: string): Promise<string> {
   return sha256(canonicalJson({ code, python, packages: packages === undefined ? null : await packagesDigest(packages) }));
 }
 
-/** What reads benchmarks and scores samples; in TypeScript, or built. */
-const ENTRY = import.meta.filename.endsWith(".ts") ? "score-samples.ts" : "score-samples.js";
+/** What reads benchmarks, makes a sandbox and scores samples; in TypeScript, or built. */
+const ENTRY = import.meta.filename.endsWith(".ts") ? "harness-code.ts" : "harness-code.js";
