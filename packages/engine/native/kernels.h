@@ -7,6 +7,7 @@ void registerAdamW();
 void registerAttention();
 void registerCrossEntropy();
 void registerDoubts();
+void registerMatrixProduct();
 void registerNetwork();
 void registerPack();
 void registerRmsNorm();

@@ -12,6 +12,7 @@ NAPI_MODULE_INIT() {
     diffucoder::registerAttention();
     diffucoder::registerCrossEntropy();
     diffucoder::registerDoubts();
+    diffucoder::registerMatrixProduct();
     diffucoder::registerNetwork();
     diffucoder::registerPack();
     diffucoder::registerRmsNorm();

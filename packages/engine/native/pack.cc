@@ -2,8 +2,8 @@
 // floats in name; those of rounded weights are pairs of bf16.
 #include "kernel.h"
 #include "kernels.h"
+#include "lines.h"
 #include "packed.h"
-#include "scratch.h"
 
 namespace diffucoder {
 namespace {
@@ -21,18 +21,13 @@ struct Pack {
   static void pack(Call& call) {
     using Element = typename Operands::Element;
     const Shape shape = call.shape(0);
-    const float* weight = call.input(0);
+    float* weight = call.input(0);
     PackedMatrix<Operands, Element> packed{nullptr, shape[1], shape[0]};
     packed.data = reinterpret_cast<Element*>(call.output(0, {packed.elements()}));
     if (call.failed()) return;
-    std::memset(packed.data, 0, packed.elements() * sizeof(Element));
-    Scratch scratch;
-    const LeftBlock<Operands> values{scratch.room<Element>(rowRoom(packed.depth)), packed.depth};
-    for (int64_t column = 0; column < packed.columns; column++) {
-      const float* source = weight + column * packed.depth;
-      forEachRun(packed.depth, [&](int64_t i, auto get, auto) { values.put(0, i, get(source + i)); });
-      values.close(0);
-      packed.putColumn(column, values.row(0));
+    for (int64_t panel = 0; panel < packed.panels(); panel++) {
+      const int64_t column = panel * kTileColumns;
+      layOut<Operands, false>({{weight, false}, packed.columns, packed.depth, packed.depth, true}, column, std::min<int64_t>(kTileColumns, packed.columns - column), 0, packed.depth, packed.panel(panel), kTileColumns);
     }
   }
 };

@@ -40,8 +40,13 @@ struct Exact {
   /** Writes sixteen values of a row, from `column` on. */
   static void put(float* row, int64_t column, Vector values) { store(row + column, values); }
 
+  /** Sixteen elements of a line that has `depth` numbers left, or one of each of `count` lines (lines.h); what is not there is 0. */
+  static Vector alongLine(Numbers line, int64_t depth) { return depth >= kLanes ? load(line) : loadSome(line, depth); }
+  static Vector acrossLines(Numbers lines, int64_t, int64_t depth, int64_t count) { return depth <= 0 ? Vector{} : count >= kLanes ? load(lines) : loadSome(lines, count); }
+
+  template <bool IsAdded = false>
   static void multiplyPanel(const float* left, int64_t stride, int64_t rows, const float* panel, int64_t depth, float* result) {
-    multiplyByVectors<false>(rows, kTileColumns, depth, Left{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
+    multiplyByVectors<IsAdded>(rows, kTileColumns, depth, Left{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
   }
 
   /** `rows` rows of a matrix, [kBlockRows, kTileColumns] with zeros behind them, into its panel from row `first`, a block's, on. */
@@ -63,13 +68,34 @@ struct Rounded {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(reinterpret_cast<char*>(row) + 2 * column), (__m256i)_mm512_cvtneps_pbh(floats));
   }
 
+  static Vector alongLine(Numbers line, int64_t depth) { return pairsOf(halvesOf(line, depth), halvesOf(line + kLanes, depth - kLanes)); }
+  static Vector acrossLines(Numbers lines, int64_t stride, int64_t depth, int64_t count) {
+    const __m512i low = _mm512_cvtepu16_epi32(halvesOf(lines, depth > 0 ? count : 0)), high = _mm512_cvtepu16_epi32(halvesOf(lines + stride, depth > 1 ? count : 0));
+    return vectorOf(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+  }
+
+  template <bool IsAdded = false>
   static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result) {
-    multiplyByVectors<false>(rows, kTileColumns, depth, LeftPairs{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
+    multiplyByVectors<IsAdded>(rows, kTileColumns, depth, LeftPairs{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
   }
 
   /** The zeros fill up the depth. */
   static void packRows(const float* source, int64_t stride, int64_t, int64_t first, uint32_t* panel) {
     pairAlongColumns(source, kBlockRows, kTileColumns, stride, panel + first / 2 * kTileColumns, kTileColumns);
+  }
+
+ private:
+  /** The first `count` of sixteen numbers in bf16; the others, which need not be there, are 0. */
+  static __m256i halvesOf(Numbers source, int64_t count) {
+    const __mmask16 mask = count >= kLanes ? 0xffff : count <= 0 ? 0 : (1 << count) - 1;
+    if (source.isRounded) return _mm256_maskz_loadu_epi16(mask, source.data);
+    return (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, source.data));
+  }
+  static Vector pairsOf(__m256i first, __m256i second) { return vectorOf(_mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1)); }
+  static Vector vectorOf(__m512i bits) {
+    Vector vector;
+    std::memcpy(&vector, &bits, sizeof bits);
+    return vector;
   }
 };
 #endif
@@ -78,10 +104,13 @@ struct Rounded {
 struct Tiled : Rounded {
   using Session = MatrixTiles;
 
-  /** All of a block's rows are computed, whether they are there or not. */
-  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t, const uint32_t* panel, int64_t depth, float* result) {
+  /** All rows of a block are computed, whether they are there or not. */
+  template <bool IsAdded = false>
+  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result) {
     static_assert(kBlockRows == 2 * kMatrixTile && kTileColumns == 2 * kMatrixTile && kDepthStep == 2 * kMatrixTile);
-    multiplyMatrixTiles<false, true>(left, stride, panel, kTileColumns, result, kTileColumns, depth);
+    for (int64_t row = 0; row < rows; row += kBlockRows) {
+      multiplyMatrixTiles<IsAdded, true>(left + row * stride, stride, panel, kTileColumns, result + row * kTileColumns, kTileColumns, depth);
+    }
   }
 };
 #endif

@@ -13,6 +13,9 @@ namespace {
 /** Looks at what is still running before the core is given away: about 50 microseconds. */
 constexpr int kSpins = 1000;
 
+/** A piece of work that has pieces itself runs them alone. */
+thread_local bool isAtWork = false;
+
 struct Pool {
   std::mutex entry;  // one caller at a time
   std::mutex mutex;
@@ -45,7 +48,9 @@ struct Pool {
   }
 
   void take(const std::function<void(int64_t)>& task) {
+    isAtWork = true;
     for (int64_t index = next.fetch_add(1); index < count; index = next.fetch_add(1)) task(index);
+    isAtWork = false;
   }
 
   void run(int64_t total, const std::function<void(int64_t)>& task) {
@@ -82,8 +87,8 @@ int threadCount() {
 
 void parallelFor(int64_t count, const std::function<void(int64_t)>& body) {
   static Pool* pool = new Pool(threadCount());  // never destroyed: its threads outlive static storage
-  std::unique_lock<std::mutex> lock(pool->entry, std::try_to_lock);
-  if (count < 2 || pool->helpers == 0 || !lock.owns_lock()) {
+  std::unique_lock<std::mutex> lock(pool->entry, std::defer_lock);
+  if (count < 2 || pool->helpers == 0 || isAtWork || !lock.try_lock()) {
     for (int64_t index = 0; index < count; index++) body(index);
     return;
   }

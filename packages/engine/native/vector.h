@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 namespace diffucoder {
 
@@ -134,6 +136,34 @@ inline void store(Numbers target, Vector vector) {
 
 inline float Numbers::operator[](int64_t index) const { return loadSome(*this + index, 1)[0]; }
 inline void Numbers::set(int64_t index, float value) const { storeSome(*this + index, value, 1); }
+
+/** Each register's rows become its columns: lane j of `rows[i]` goes to lane i of `rows[j]`. */
+inline void transpose(Vector (&rows)[kLanes]) {
+  const auto exchange = [&]<int Step>(std::integral_constant<int, Step>) {
+    for (int i = 0; i < kLanes; i++) {
+      if (i & Step) continue;
+      Vector &a = rows[i], &b = rows[i + Step];
+      if constexpr (Step == kRegisterLanes) {  // AVX2: whole registers
+        std::swap(a.registers[kRegisters - 1], b.registers[0]);
+      } else {
+        const auto mask = [](int first) {
+          IntRegister lanes;
+          for (int lane = 0; lane < kRegisterLanes; lane++) lanes[lane] = lane & Step ? kRegisterLanes + lane - Step + first : lane + first;
+          return lanes;
+        };
+        for (int r = 0; r < kRegisters; r++) {
+          const Register x = a.registers[r], y = b.registers[r];
+          a.registers[r] = __builtin_shuffle(x, y, mask(0));
+          b.registers[r] = __builtin_shuffle(x, y, mask(Step));
+        }
+      }
+    }
+  };
+  exchange(std::integral_constant<int, 1>());
+  exchange(std::integral_constant<int, 2>());
+  exchange(std::integral_constant<int, 4>());
+  exchange(std::integral_constant<int, 8>());
+}
 
 /** Calls `body(offset, load, store)` for each run of lanes in `count` floats; the last run may be partial. */
 template <typename Body>

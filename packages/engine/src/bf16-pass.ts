@@ -1,13 +1,11 @@
-import { DataType, Graph, type Attribute, type Node } from "./graph.ts";
+import { DataType, Graph } from "./graph.ts";
+import { isMatrixProduct, OWN_PRODUCT } from "./own-products.ts";
 
 /**
- * Rounds the operands of every matrix product to bfloat16 and widens its result again; weights, softmax, norms,
- * loss and optimizer stay fp32. An operand used by several products is rounded once, and this project's own operations round
- * and widen as they write and read.
+ * Rounds the operands of every matrix product to bfloat16; weights, softmax, norms, loss and optimizer stay fp32. Operands of
+ * libtensorflow's products are cast, each once, and the results widened; this project's own operations round as they read.
  */
-export const roundMatrixProducts = (graph: Graph): Graph => foldCasts(castOperands(graph));
-
-function castOperands(graph: Graph): Graph {
+export function roundMatrixProducts(graph: Graph): Graph {
   const rounded = new Graph();
   const roundedName = new Map<string, string>();
   const cast = (input: string, from: number, to: number, name: string) =>
@@ -32,7 +30,7 @@ function castOperands(graph: Graph): Graph {
     const product = rounded.add(node.op, node.input.map(round), attr, `${node.name}/product`);
     cast(product, DataType.bfloat16, DataType.float32, node.name);
   }
-  return rounded;
+  return narrowed(rounded);
 }
 
 /**
@@ -40,6 +38,7 @@ function castOperands(graph: Graph): Graph {
  * that the bits are those of a cast apart.
  */
 export const NARROW: Readonly<Record<string, { readonly inputs: readonly (string | undefined)[]; readonly outputs: readonly (string | undefined)[] }>> = {
+  [OWN_PRODUCT]: { inputs: ["a", "b"], outputs: ["product"] },
   DiffucoderRmsNorm: { inputs: [], outputs: ["y"] },
   DiffucoderRmsNormGradient: { inputs: [undefined, undefined, undefined, "dy"], outputs: [] },
   DiffucoderSwiGlu: { inputs: ["gate_up"], outputs: ["y"] },
@@ -50,41 +49,29 @@ export const NARROW: Readonly<Record<string, { readonly inputs: readonly (string
   DiffucoderCrossEntropyGradient: { inputs: ["logits"], outputs: ["d_logits"] },
 };
 
-/** Operations above read what a cast would widen, and write what is only used rounded. */
-export function foldCasts(graph: Graph): Graph {
-  const casts = new Map(graph.nodes.filter(({ op }) => op === "Cast").map((node) => [node.name, node]));
-  const users = Map.groupBy(graph.nodes.flatMap((node) => node.input.map((input) => ({ input, node }))), ({ input }) => input);
-  const rounds = ({ op, attr }: Node) => op === "Cast" && typeOf(attr.DstT) === DataType.bfloat16 && typeOf(attr.SrcT) === DataType.float32;
-  const narrow = { type: DataType.bfloat16 };
-  const folded = new Graph();
-  const replaced = new Map<string, string>();
-  for (const node of graph.nodes) {
-    if (replaced.has(node.name)) continue;
-    const attr = { ...node.attr };
-    const { inputs, outputs } = NARROW[node.op] ?? { inputs: [], outputs: [] };
-    const input = node.input.map((name, place) => {
-      const cast = casts.get(name);
-      if (inputs[place] === undefined || cast === undefined || typeOf(cast.attr.SrcT) !== DataType.bfloat16) return replaced.get(name) ?? name;
-      attr[`${inputs[place]}_type`] = narrow;
-      return cast.input[0]!;
-    });
-    for (const [place, output] of outputs.entries()) {
-      const name = place === 0 ? node.name : `${node.name}:${place}`;
-      const readers = users.get(name)?.map((user) => user.node) ?? [];
-      if (output === undefined || readers.length === 0 || !readers.every(rounds)) continue;
-      attr[`${output}_type`] = narrow;
-      for (const cast of readers) replaced.set(cast.name, name);
-    }
-    folded.add(node.op, input, attr, node.name);
+/**
+ * Writes in bfloat16 what all readers round anyway, which changes no bit, and results of products that all readers can read so: those
+ * have no more digits than their operands to speak of, and half the memory.
+ */
+function narrowed(graph: Graph): Graph {
+  const readers = Map.groupBy(graph.nodes.flatMap((node) => node.input.map((input, place) => ({ input, op: node.op, place }))), ({ input }) => input);
+  const isNarrow = (name: string, op: string): boolean =>
+    readers.get(name)?.every((reader) => NARROW[reader.op]?.inputs[reader.place] !== undefined && (reader.op === OWN_PRODUCT || op === OWN_PRODUCT)) ?? false;
+  const outputs = new Set(
+    graph.nodes.flatMap(({ name, op }) => NARROW[op]?.outputs.flatMap((output, place) => (output !== undefined && isNarrow(outputName(name, place), op) ? [outputName(name, place)] : [])) ?? []),
+  );
+  const marked = new Graph();
+  for (const { name, op, input, attr } of graph.nodes) {
+    const narrow = [
+      ...(NARROW[op]?.inputs.filter((_, place) => outputs.has(input[place]!)) ?? []),
+      ...(NARROW[op]?.outputs.filter((_, place) => outputs.has(outputName(name, place))) ?? []),
+    ];
+    marked.add(op, input, { ...attr, ...Object.fromEntries(narrow.map((argument) => [`${argument}_type`, { type: DataType.bfloat16 }])) }, name);
   }
-  return folded;
+  return marked;
 }
 
-const typeOf = (attribute: Attribute | undefined): number | undefined => (attribute !== undefined && "type" in attribute ? attribute.type : undefined);
+const outputName = (node: string, place: number): string => (place === 0 ? node : `${node}:${place}`);
 
 /** Operations of this project that multiply matrices within, and round the operands there. */
-const ROUNDING_KERNELS: readonly string[] = ["DiffucoderAttention", "DiffucoderAttentionGradient"];
-
-function isMatrixProduct(node: Node): boolean {
-  return ["MatMul", "BatchMatMul", "BatchMatMulV2"].includes(node.op);
-}
+const ROUNDING_KERNELS: readonly string[] = [OWN_PRODUCT, "DiffucoderAttention", "DiffucoderAttentionGradient"];

@@ -5,6 +5,7 @@ import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, req
 import { DataType, Graph, shapeOf } from "./graph.ts";
 import { NativeKeptTensor } from "./kept-tensor.ts";
 import { hasNativeKernels } from "./native-kernels.ts";
+import { withOwnProducts } from "./own-products.ts";
 import {
   elementCount,
   isTrainGraph,
@@ -47,7 +48,8 @@ export class NativeProgram implements Program {
         return [name, recordGraph({ graph, recorder, spec, reads, name, graphSpec })];
       }),
     );
-    this.#session = loadSession(this.#binding, spec.dtype === "bf16" ? roundMatrixProducts(graph) : graph);
+    const computed = hasNativeKernels() ? withOwnProducts(graph) : graph;
+    this.#session = loadSession(this.#binding, spec.dtype === "bf16" ? roundMatrixProducts(computed) : computed);
     const zeros = zerosOf(spec);
     this.#write("variable", zeros);
     if (spec.optimizer !== undefined) this.writeOptimizer({ first: zeros, second: zeros });
