@@ -166,7 +166,7 @@ async function stepsWith(store: Store, { facts }: Binding, ledger: readonly Ledg
       const samples = Array.from({ length: end - first }, (_, i) => order(first + i));
       if (!samples.some((sample) => wanted.has(sample))) continue;
       steps.push(entry.step);
-      isProved &&= (await documentsDigest(shards, samples, canvasLength, entry.step)) === entry.documents;
+      isProved &&= documentsDigest(shards, samples, canvasLength, entry.step) === entry.documents;
     }
     return { steps, isProved };
   } finally {
@@ -182,8 +182,7 @@ function samplesOf(places: readonly ShardPlace[], canvasLength: number): Set<num
   return samples;
 }
 
-async function documentsDigest(shards: ShardSet, samples: readonly number[], canvasLength: number, step: number): Promise<string> {
-  const documents: string[] = [];
-  for (const sample of samples) documents.push(...(await readPackedSample(shards, sample, canvasLength)).documents);
+function documentsDigest(shards: ShardSet, samples: readonly number[], canvasLength: number, step: number): string {
+  const documents = samples.flatMap((sample) => readPackedSample(shards, sample, canvasLength).documents);
   return ledgerEntry(step, samples.length, [...new Set(documents)]).documents;
 }

@@ -178,7 +178,7 @@ test("secrets that were planted are in no document and no shard; the document ke
   const { outputs } = await runTokenize(store, { vocabSize: 300 }, { documents: ref });
   const tokenizer = Tokenizer.fromJson(await readFile(await store.artifacts.file(outputs.shards!, "tokenizer.json"), "utf8"));
   const shards = await openShards((path) => store.artifacts.file(outputs.shards!, `train/${path}`));
-  const text = tokenizer.decode(await shards.readTokens(0, shards.tokenCount));
+  const text = tokenizer.decode(shards.readTokens(0, shards.tokenCount));
   await shards.close();
   expect(text).toContain("<EMAIL>");
   for (const secret of secrets) expect(stored + text).not.toContain(secret);

@@ -35,7 +35,7 @@ async function shardDocuments(shards: ArtifactRef, split: Split) {
     const found = [];
     for (const [i, docId] of docIds.entries()) {
       const start = documentOffsets[i]!;
-      found.push({ docId, source: sources[i]!, tokens: [...(await set.readTokens(start, documentOffsets[i + 1]! - start))] });
+      found.push({ docId, source: sources[i]!, tokens: [...set.readTokens(start, documentOffsets[i + 1]! - start)] });
     }
     return { documents: found, manifest };
   } finally {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readSync } from "node:fs";
 import { open, readFile, type FileHandle } from "node:fs/promises";
 import { RecordBatchReader, type AsyncRecordBatchFileReader, type Data, type List, type RecordBatch, type Uint32 } from "apache-arrow";
 import { FormatError } from "./errors.ts";
@@ -21,7 +22,7 @@ export async function openShards(fileOf: (path: string) => Promise<string>, opti
       files.push({ handle, path, shard });
       await checkShard(handle, path, shard, options.verify === true);
     }
-    return await ShardSet.create(manifest, files, options.cachedTokens);
+    return await ShardSet.create(manifest, files);
   } catch (error) {
     await Promise.all(files.map(({ handle }) => handle.close()));
     throw error;
@@ -31,8 +32,6 @@ export async function openShards(fileOf: (path: string) => Promise<string>, opti
 export interface OpenShardsOptions {
   /** Also re-hash every shard; sizes and counts are always checked. */
   readonly verify?: boolean;
-  /** How many tokens stay in memory; 64 MiB of them when nothing is said. */
-  readonly cachedTokens?: number;
 }
 
 interface ShardFile {
@@ -52,16 +51,17 @@ export async function checkShard(handle: FileHandle, path: string, shard: ShardE
   if (found !== shard.sha256) throw new FormatError("ShardCorrupt", path, `expected sha256 ${shard.sha256}, found ${found}`, REBUILD_SHARDS);
 }
 
-/** One record batch of one shard; `index` counts within the shard. */
+/** The tokens of one record batch of one shard. */
 interface Batch {
   readonly path: string;
-  readonly reader: AsyncRecordBatchFileReader;
-  readonly index: number;
+  readonly file: number;
+  /** Byte of the file at which the tokens begin, 4 bytes each. */
+  readonly position: number;
   readonly firstToken: number;
   readonly tokens: number;
 }
 
-/** The documents of a shard set as one stream of tokens, read a record batch at a time. */
+/** The documents of a shard set as one stream of tokens, of which only the ids of documents are in memory. */
 export class ShardSet {
   readonly manifest: ShardManifest;
   /** Token offset at which each document begins, and the total at the end. */
@@ -70,23 +70,17 @@ export class ShardSet {
   readonly sources: readonly string[];
   readonly #files: readonly FileHandle[];
   readonly #batches: readonly Batch[];
-  /** Least recently used first. */
-  readonly #cache = new Map<Batch, Uint32Array>();
-  readonly #cachedTokensLimit: number;
-  #cachedTokens = 0;
-  #reading: Promise<unknown> = Promise.resolve();
 
-  private constructor(manifest: ShardManifest, files: readonly FileHandle[], batches: readonly Batch[], index: DocumentIndex, cachedTokens: number) {
+  private constructor(manifest: ShardManifest, files: readonly FileHandle[], batches: readonly Batch[], index: DocumentIndex) {
     this.manifest = manifest;
     this.#files = files;
-    this.#cachedTokensLimit = cachedTokens;
     this.#batches = batches;
     this.documentOffsets = Float64Array.from(index.offsets);
     this.docIds = index.docIds;
     this.sources = index.sources;
   }
 
-  static async create(manifest: ShardManifest, files: readonly ShardFile[], cachedTokens = CACHED_TOKENS): Promise<ShardSet> {
+  static async create(manifest: ShardManifest, files: readonly ShardFile[]): Promise<ShardSet> {
     const batches: Batch[] = [];
     const index: DocumentIndex = { offsets: [0], docIds: [], sources: [] };
     for (const { handle, path, shard } of files) {
@@ -99,7 +93,7 @@ export class ShardSet {
       throw new FormatError("ShardCorrupt", path, problem, REBUILD_SHARDS);
     }
     const handles = files.map(({ handle }) => handle);
-    return new ShardSet(manifest, handles, batches, index, cachedTokens);
+    return new ShardSet(manifest, handles, batches, index);
   }
 
   get tokenCount(): number {
@@ -111,24 +105,26 @@ export class ShardSet {
   }
 
   /**
-   * Tokens [start, start + length) of the stream.
+   * Tokens [start, start + length) of the stream, and no others, are read: canvases are drawn from all over a data set, so that
+   * a whole record batch for each would read hundreds of times as much. The thread waits; the system keeps what is read often.
    *
+   * @param room what to fill and return, in place of a new array
    * @throws RangeError when they are not all there
+   * @throws FormatError `ShardCorrupt` when a file is shorter than it was when it was opened
    */
-  async readTokens(start: number, length: number): Promise<Uint32Array> {
+  readTokens(start: number, length: number, room?: Uint32Array): Uint32Array {
     this.#checkRange(start, length);
-    const tokens = new Uint32Array(length);
-    let copied = 0;
-    while (copied < length) {
-      const position = start + copied;
+    const into = room ?? new Uint32Array(length);
+    if (into.length !== length) throw new RangeError(`room: expected that of ${length} tokens, found ${into.length}`);
+    for (let done = 0; done < length; ) {
+      const position = start + done;
       const batch = this.#batches[lastAtOrBefore(this.#batches.length, (i) => this.#batches[i]!.firstToken, position)]!;
-      const values = await this.#tokensOf(batch);
       const from = position - batch.firstToken;
-      const part = values.subarray(from, Math.min(values.length, from + length - copied));
-      tokens.set(part, copied);
-      copied += part.length;
+      const count = Math.min(batch.tokens - from, length - done);
+      readValues(batch, from, into, done, count);
+      done += count;
     }
-    return tokens;
+    return into;
   }
 
   /**
@@ -151,29 +147,7 @@ export class ShardSet {
   async close(): Promise<void> {
     await Promise.all(this.#files.map((file) => file.close()));
   }
-
-  /** One read at a time: Arrow's reader keeps its position in the file. */
-  #tokensOf(batch: Batch): Promise<Uint32Array> {
-    const tokens = this.#reading.then(() => this.#load(batch));
-    this.#reading = tokens.catch(() => {});
-    return tokens;
-  }
-
-  async #load(batch: Batch): Promise<Uint32Array> {
-    const tokens = this.#cache.get(batch) ?? (await readTokenValues(batch));
-    if (!this.#cache.delete(batch)) this.#cachedTokens += tokens.length;
-    this.#cache.set(batch, tokens);
-    for (const [oldest, { length }] of this.#cache) {
-      if (this.#cachedTokens <= this.#cachedTokensLimit || oldest === batch) break;
-      this.#cache.delete(oldest);
-      this.#cachedTokens -= length;
-    }
-    return tokens;
-  }
 }
-
-/** Random access rereads record batches. */
-const CACHED_TOKENS = 1 << 24;
 
 interface DocumentIndex {
   /** As `ShardSet.documentOffsets`, up to the documents read so far. */
@@ -191,19 +165,22 @@ async function indexShard(handle: FileHandle, path: string, index: DocumentIndex
     const firstToken = index.offsets.at(-1)!;
     const batch = (await reader.readRecordBatch(i))!;
     indexBatch(index, batch);
-    const [counted, tokens] = [index.offsets.at(-1)! - firstToken, tokenValues(batch).length];
+    const values = tokenValues(batch);
+    const [counted, tokens] = [index.offsets.at(-1)! - firstToken, values.length];
     if (counted !== tokens) throw new RangeError(`n_tokens that add up to ${counted} over ${tokens} tokens`);
-    batches.push({ path, reader, index: i, firstToken, tokens });
+    const { offset, metaDataLength } = reader.footer!.getRecordBatch(i)!;
+    // The reader holds the body of each record batch, which follows its metadata, in a buffer of its own.
+    batches.push({ path, file: handle.fd, position: offset + metaDataLength + values.byteOffset, firstToken, tokens });
   }
   return batches;
 }
 
-/** @throws FormatError `ShardCorrupt` when the file is no longer what it was when it was opened */
-async function readTokenValues({ path, reader, index, tokens }: Batch): Promise<Uint32Array> {
-  const batch = await reader.readRecordBatch(index).catch(notTokens(path));
-  const values = batch === null ? new Uint32Array(0) : tokenValues(batch);
-  if (values.length === tokens) return values;
-  throw new FormatError("ShardCorrupt", path, `record batch ${index}: expected ${tokens} tokens, found ${values.length}`, REBUILD_SHARDS);
+/** Copies `count` tokens of a record batch, from its `from`-th on, to `into[at]` and behind. */
+function readValues({ path, file, position }: Batch, from: number, into: Uint32Array, at: number, count: number): void {
+  const byte = position + 4 * from;
+  const found = readSync(file, into, 4 * at, 4 * count, byte);
+  if (found === 4 * count) return;
+  throw new FormatError("ShardCorrupt", path, `expected ${4 * count} bytes of tokens from byte ${byte} on, found ${found}`, REBUILD_SHARDS);
 }
 
 /** Turns what Arrow makes of another file into the error for it. */

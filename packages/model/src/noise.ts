@@ -33,7 +33,7 @@ export function noiseCanvas(options: {
   readonly maskId: number;
 }): NoisedCanvas {
   const { isMaskable, noiseLevel, draws, maskId } = options;
-  const tokens = Int32Array.from(options.tokens);
+  const tokens = new Int32Array(options.tokens);
   const masked: number[] = [];
   for (let position = 1; position < tokens.length; position++) {
     // One draw a position, maskable or not: a canvas keeps its noise when only its prompt length changes.

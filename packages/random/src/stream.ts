@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { advance, philox4x32 } from "./philox.ts";
 
 /** What a stream is for. Two different keys never share a stream; equal keys always give equal numbers. */
@@ -54,21 +54,24 @@ class PhiloxStream implements RandomStream {
 
   constructor(key: StreamKey) {
     const name = JSON.stringify([key.seed, key.stage, key.step ?? null, key.sample ?? null, key.purpose]);
-    const digest = createHash("sha256").update(name).digest();
-    this.#key0 = digest.readUInt32LE(0);
-    this.#key1 = digest.readUInt32LE(4);
+    const digest = hash("sha256", name, "binary"); // a character a byte: no buffer is made for 16 bytes of it
+    const word = (at: number) => digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8) | (digest.charCodeAt(at + 2) << 16) | (digest.charCodeAt(at + 3) << 24);
+    this.#key0 = word(0);
+    this.#key1 = word(4);
     // The key is 64 bits; the upper half of the counter takes 64 more, so that distinct streams cannot meet.
-    this.#counter[2] = digest.readUInt32LE(8);
-    this.#counter[3] = digest.readUInt32LE(12);
+    this.#counter[2] = word(8);
+    this.#counter[3] = word(12);
   }
 
   uint32(): number {
-    if (this.#used === 4) {
-      philox4x32(this.#counter, this.#key0, this.#key1, this.#block);
-      advance(this.#counter);
-      this.#used = 0;
-    }
+    if (this.#used === 4) this.#refill();
     return this.#block[this.#used++]!;
+  }
+
+  #refill(): void {
+    philox4x32(this.#counter, this.#key0, this.#key1, this.#block);
+    advance(this.#counter);
+    this.#used = 0;
   }
 
   uniform(): number {

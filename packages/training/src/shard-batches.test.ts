@@ -19,11 +19,11 @@ test("a sample is a canvas of the packed stream, with every document it touches"
   const id = (i: number) => docIdOf(`packed ${i}`);
   const sample = (index: number, length: number) => readPackedSample(shards, index, length);
   // Stream: 0 1 2 3 4 | 1 2 3 4 5 6 | 2 3 4 5 6 7 8 | 3 ...
-  expect(await sample(0, 4)).toEqual({ tokens: Int32Array.of(0, 1, 2, 3), documents: [id(0)] });
-  expect(await sample(1, 4)).toEqual({ tokens: Int32Array.of(4, 1, 2, 3), documents: [id(0), id(1)] });
-  expect(await sample(0, 5)).toEqual({ tokens: Int32Array.of(0, 1, 2, 3, 4), documents: [id(0)] }); // ends where the document does
-  expect(await sample(1, 5)).toEqual({ tokens: Int32Array.of(1, 2, 3, 4, 5), documents: [id(1)] });
-  expect((await sample(0, 13)).documents).toEqual([id(0), id(1), id(2)]);
+  expect(sample(0, 4)).toEqual({ tokens: Int32Array.of(0, 1, 2, 3), documents: [id(0)] });
+  expect(sample(1, 4)).toEqual({ tokens: Int32Array.of(4, 1, 2, 3), documents: [id(0), id(1)] });
+  expect(sample(0, 5)).toEqual({ tokens: Int32Array.of(0, 1, 2, 3, 4), documents: [id(0)] }); // ends where the document does
+  expect(sample(1, 5)).toEqual({ tokens: Int32Array.of(1, 2, 3, 4, 5), documents: [id(1)] });
+  expect(sample(0, 13).documents).toEqual([id(0), id(1), id(2)]);
   await shards.close();
 });
 
@@ -63,7 +63,7 @@ test("an epoch shows every whole canvas once, and leaves out what does not fill 
 test("samples follow the order of seed, split and data, and documents are theirs, each once", async () => {
   const { train } = workplace;
   const order = sampleOrder({ seed: SEED, stage: "test train", root: train.manifest.root, sampleCount: Math.floor(train.tokenCount / 8) });
-  const samples = await Promise.all([8, 9, 10, 11].map((draw) => readPackedSample(train, order(draw), 8)));
+  const samples = [8, 9, 10, 11].map((draw) => readPackedSample(train, order(draw), 8));
   const { originals, documents } = await workplace.source().trainingBatch(3);
   expect(originals).toEqual(samples.map(({ tokens }) => tokens));
   expect(documents).toEqual([...new Set(samples.flatMap((sample) => sample.documents))]);

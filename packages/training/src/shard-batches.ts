@@ -16,10 +16,11 @@ export interface PackedSample {
 }
 
 /** Sample `index` of a shard set: tokens [index * T, (index + 1) * T) of its stream. */
-export async function readPackedSample(shards: ShardSet, index: number, canvasLength: number): Promise<PackedSample> {
+export function readPackedSample(shards: ShardSet, index: number, canvasLength: number, into = new Uint32Array(canvasLength)): PackedSample {
   const start = index * canvasLength;
   const { first, last } = shards.documentsIn(start, canvasLength);
-  return { tokens: Int32Array.from(await shards.readTokens(start, canvasLength)), documents: shards.docIds.slice(first, last + 1) };
+  const { buffer, byteOffset, length } = shards.readTokens(start, canvasLength, into);
+  return { tokens: new Int32Array(buffer, byteOffset, length), documents: shards.docIds.slice(first, last + 1) };
 }
 
 export interface ShardBatchesOptions {
@@ -62,7 +63,7 @@ export function shardBatches(options: ShardBatchesOptions): BatchSource {
   return {
     annealed: annealingRatio(0, annealingSteps) < 1 || cutShare > 0,
     trainingBatch: async (step) => {
-      const samples = await trainingSamples(step);
+      const samples = trainingSamples(step);
       const levels = drawNoiseLevels(batchSize, recipe.noise, stream({ seed, stage, step, purpose: "noise levels" }));
       const end = drawEnd(canvasLength, cutShare, stream({ seed, stage, step, purpose: "cut" }));
       const prefixes = stream({ seed, stage, step, purpose: "clean prefix" });
@@ -74,7 +75,7 @@ export function shardBatches(options: ShardBatchesOptions): BatchSource {
       return { ...batch, attentionBias: end === undefined ? attentionBias : closeFrom(end, attentionBias) };
     },
     validationBatch: async (index) => {
-      const samples = await validationSamples(index);
+      const samples = validationSamples(index);
       return batchOf(samples, fixedNoiseLevels(batchSize, recipe.noise.smallest), { step: index, purpose: "validation noise" }, samples.map(() => 0));
     },
   };
@@ -105,8 +106,8 @@ export function causalBatches(options: Omit<ShardBatchesOptions, "maskId" | "ann
   });
   return {
     annealed: true,
-    trainingBatch: async (step) => batchOf(await trainingSamples(step)),
-    validationBatch: async (index) => batchOf(await validationSamples(index)),
+    trainingBatch: async (step) => batchOf(trainingSamples(step)),
+    validationBatch: async (index) => batchOf(validationSamples(index)),
   };
 }
 
@@ -119,7 +120,10 @@ function packedSamples({ stage, seed, recipe, train, validation }: Omit<ShardBat
       throw new UnusableData(`shards, ${split} split: expected at least ${canvasLength} tokens (canvasLength), found ${shards.tokenCount}. Add sources, or shorten the canvas.`);
     }
     const order = sampleOrder({ seed, stage: `${stage} ${split}`, root: shards.manifest.root, sampleCount });
-    return (batch: number) => Promise.all(Array.from({ length: batchSize }, (_, i) => readPackedSample(shards, order(batch * batchSize + i), canvasLength)));
+    return (batch: number) => {
+      const tokens = new Uint32Array(batchSize * canvasLength); // small arrays are dear to make
+      return Array.from({ length: batchSize }, (_, i) => readPackedSample(shards, order(batch * batchSize + i), canvasLength, tokens.subarray(i * canvasLength, (i + 1) * canvasLength)));
+    };
   };
   const readTraining = reader(train, "train");
   return { trainingSamples: (step: number) => readTraining(step - 1), validationSamples: reader(validation, "validation") };

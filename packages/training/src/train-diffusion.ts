@@ -5,6 +5,7 @@ import { createProgram, type Program } from "@diffucoder/engine";
 import { StageCancelled, type ArtifactRef, type StageContext, type StageResult } from "@diffucoder/lineage";
 import { cartWeights, decays, diffusionFeeds, diffusionLossGraph, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace, type LossWeights } from "@diffucoder/model";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
+import { aheadCount, batchesAhead } from "./batches-ahead.ts";
 import type { TrainingExecution, TrainingRecipe } from "./config.ts";
 import { NonFiniteLoss } from "./errors.ts";
 import { learningRateAt } from "./learning-rate.ts";
@@ -41,7 +42,7 @@ export interface DiffusionTraining extends StartingModel {
  * @throws NonFiniteLoss
  */
 export async function trainDiffusion(given: DiffusionTraining, context: StageContext): Promise<StageResult> {
-  const source = timeSource(given.source, context.now);
+  const source = timeSource(batchesAhead(given.source, aheadCount(given.recipe), given.recipe.steps), context.now);
   const training = { ...given, source };
   const { stage, recipe, execution, keepSteps = [] } = training;
   const trainer = await Trainer.create(training, context.numerics.dtype);
