@@ -2,7 +2,6 @@
 //
 // The weights of the decoding network as the operation gets them: vectors as they are, matrices packed (pack.cc).
 #pragma once
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -16,10 +15,8 @@ struct Sizes {
   float epsilon;
   int64_t batch = 0, length = 0, hidden = 0, width = 0, vocabulary = 0;
 
-  int64_t blocks() const { return (length + kBlockRows - 1) / kBlockRows; }
   int64_t queryColumns() const { return heads * width; }
   int64_t valueColumns() const { return kvHeads * width; }
-  int64_t rowsOf(int64_t block) const { return std::min(kBlockRows, length - block * kBlockRows); }
 };
 
 template <typename Operands>

@@ -49,10 +49,8 @@ struct Exact {
     multiplyByVectors<IsAdded>(rows, kTileColumns, depth, Left{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
   }
 
-  /** `rows` rows of a matrix, [kBlockRows, kTileColumns] with zeros behind them, into its panel from row `first`, a block's, on. */
-  static void packRows(const float* source, int64_t stride, int64_t rows, int64_t first, float* panel) {
-    for (int64_t row = 0; row < rows; row++) std::memcpy(panel + (first + row) * kTileColumns, source + row * stride, kTileColumns * sizeof(float));
-  }
+  /** Sixteen values of a row of a matrix, from `column` on, into their panel. */
+  static void putInPanel(float* panel, int64_t row, int64_t column, Vector values) { store(panel + row * kTileColumns + column, values); }
 };
 
 #ifdef __AVX512BF16__
@@ -79,9 +77,14 @@ struct Rounded {
     multiplyByVectors<IsAdded>(rows, kTileColumns, depth, LeftPairs{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
   }
 
-  /** The zeros fill up the depth. */
-  static void packRows(const float* source, int64_t stride, int64_t, int64_t first, uint32_t* panel) {
-    pairAlongColumns(source, kBlockRows, kTileColumns, stride, panel + first / 2 * kTileColumns, kTileColumns);
+  /** The other half of each pair stays as it is. */
+  static void putInPanel(uint32_t* panel, int64_t row, int64_t column, Vector values) {
+    uint32_t* pairs = panel + row / 2 * kTileColumns + column;
+    const __m512 floats = _mm512_loadu_ps(reinterpret_cast<const float*>(&values));
+    const __m512i half = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(floats)), old = _mm512_loadu_si512(pairs);
+    const __m512i low = _mm512_set1_epi32(0xffff);
+    const __m512i both = row % 2 == 0 ? _mm512_or_si512(_mm512_andnot_si512(low, old), half) : _mm512_or_si512(_mm512_and_si512(low, old), _mm512_slli_epi32(half, 16));
+    _mm512_storeu_si512(pairs, both);
   }
 
  private:
@@ -159,6 +162,9 @@ struct PackedMatrix {
     Element* target = panel(column / kTileColumns) + column % kTileColumns;
     for (int64_t k = 0; k < Operands::depth(depth); k++) target[k * kTileColumns] = values[k];
   }
+
+  /** Writes sixteen values of a row, from `column` on. Rows 2k and 2k + 1 share memory: they are not for two threads. */
+  void putRow(int64_t row, int64_t column, Vector values) const { Operands::putInPanel(panel(column / kTileColumns), row, column % kTileColumns, values); }
 };
 
 /** One panel of left right, to [kBlockRows, kTileColumns]. */

@@ -1,11 +1,11 @@
-// Axes: B batch, T canvas, N positions evaluated, K block, L layers, G key-value heads, D head width, V vocabulary.
-import { createProgram, type GraphSpec, type KeptTensor, type Program } from "@diffucoder/engine";
+// Axes: B batch, T canvas, K block, V vocabulary.
+import { createProgram, loadBackend, type GraphSpec, type KeptTensor, type Program } from "@diffucoder/engine";
 import type * as tf from "@tensorflow/tfjs-core";
-import { forwardKeeping, forwardPart, headOf, type KeyValues } from "./cached-forward.ts";
-import { headDimOf, type ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
 import { predictingRow } from "./forward.ts";
-import { checkParameters, parameterShapes } from "./parameters.ts";
+import { checkParameters } from "./parameters.ts";
+import { readingNetwork, type Cache, type ReadingNetwork } from "./reading-network.ts";
 import { checkWindow, readingOutputs, runReading, type BlockRange, type BlockSampler, type ModelSampler, type Reading, type ReadingRequest, type SamplerShape } from "./sampler.ts";
 
 /**
@@ -15,9 +15,6 @@ import { checkWindow, readingOutputs, runReading, type BlockRange, type BlockSam
 export type CacheKind = "prefix" | "dual";
 
 export type ModelBlockSampler = BlockSampler & Pick<ModelSampler, "setParameters" | "dispose">;
-
-/** A key that is there for its shape only. */
-const ABSENT = -1e9;
 
 /**
  * A sampler with a block cache.
@@ -33,21 +30,24 @@ export async function createBlockSampler(config: ModelConfig, shape: SamplerShap
   if (!Number.isSafeInteger(blockLength) || blockLength < 1 || blockLength > windowLength) {
     throw new ModelError("WrongShape", `block: expected 1 to ${windowLength} positions, found ${blockLength}`);
   }
-  // With a prefix cache the part shrinks from block to block; there is a graph for each length.
-  const counts = cache === "dual" ? [blockLength + 1] : partLengths(windowLength, blockLength);
+  await loadBackend();
+  const network = readingNetwork(config, shape.dtype);
+  const cacheShapes = network.cacheShapes(shape.batchSize, shape.canvasLength);
+  // With a prefix cache the part shrinks from block to block.
+  const lengths = network.graphLengths(cache === "dual" ? [blockLength + 1] : partLengths(windowLength, blockLength));
   const program = await createProgram({
-    variables: parameterShapes(config),
+    variables: network.variables,
     dtype: shape.dtype,
-    graphs: { open: openingGraph(config, shape), ...Object.fromEntries(counts.map((count) => [`part-${count}`, partGraph(config, shape, count)])) },
+    graphs: { open: openingGraph(network, shape), ...Object.fromEntries(lengths.map((length) => [`part-${length}`, partGraph(network, cacheShapes, shape, length)])) },
   });
-  return new NativeBlockSampler(config, shape, program, counts);
+  return new NativeBlockSampler(config, shape, { network, program, lengths, cached: Object.keys(cacheShapes) });
 }
 
 /** Lengths from the longest part down, a block shorter each time. */
 function partLengths(windowLength: number, blockLength: number): number[] {
-  const counts: number[] = [];
-  for (let count = windowLength + 1; count > 1; count -= blockLength) counts.push(count);
-  return counts;
+  const lengths: number[] = [];
+  for (let length = windowLength + 1; length > 1; length -= blockLength) lengths.push(length);
+  return lengths;
 }
 
 type BlockShape = SamplerShape & { readonly blockLength: number; readonly cache: CacheKind };
@@ -60,12 +60,15 @@ class NativeBlockSampler implements ModelBlockSampler {
   readonly blockLength: number;
   readonly #config: ModelConfig;
   readonly #cache: CacheKind;
+  readonly #network: ReadingNetwork;
   readonly #program: Program;
   /** Lengths of parts there are graphs for, falling. */
-  readonly #counts: readonly number[];
-  #opened: { readonly blocks: readonly BlockRange[]; readonly cache: Readonly<Record<string, KeptTensor>> } | undefined;
+  readonly #lengths: readonly number[];
+  /** Outputs of the opening graph that parts stand on. */
+  readonly #cached: readonly string[];
+  #opened: { readonly spans: Int32Array; readonly graph: string; readonly cache: Readonly<Record<string, KeptTensor>> } | undefined;
 
-  constructor(config: ModelConfig, shape: BlockShape, program: Program, counts: readonly number[]) {
+  constructor(config: ModelConfig, shape: BlockShape, { network, program, lengths, cached }: { readonly network: ReadingNetwork; readonly program: Program; readonly lengths: readonly number[]; readonly cached: readonly string[] }) {
     this.batchSize = shape.batchSize;
     this.canvasLength = shape.canvasLength;
     this.windowLength = shape.windowLength;
@@ -73,30 +76,30 @@ class NativeBlockSampler implements ModelBlockSampler {
     this.vocabSize = config.vocabSize;
     this.#config = config;
     this.#cache = shape.cache;
+    this.#network = network;
     this.#program = program;
-    this.#counts = counts;
+    this.#lengths = lengths;
+    this.#cached = cached;
   }
 
   openBlocks(tokens: Int32Array, blocks: readonly BlockRange[], positions: Int32Array, request: ReadingRequest): Reading {
     this.#close();
-    const rows = this.#rowsOf(positions, (canvas, position) => predictingRow(canvas, position, this.canvasLength));
-    const { reading, kept } = runReading(this.#program, { graph: "open", feeds: { tokens, rows }, keep: ["keys", "values"] }, positions, request);
-    this.#opened = { blocks, cache: kept };
+    const { reading, kept } = runReading(this.#program, { graph: "open", feeds: { tokens, rows: this.#rowsOf(positions) }, keep: this.#cached }, positions, request);
+    const spans = new Int32Array(2 * this.batchSize);
+    blocks.forEach(({ start, end }, canvas) => spans.set([start - 1, this.#cache === "dual" ? end : this.canvasLength], 2 * canvas));
+    const longest = Math.max(...blocks.map((_, canvas) => spans[2 * canvas + 1]! - spans[2 * canvas]!));
+    this.#opened = { spans, graph: `part-${this.#lengths.findLast((length, index) => length >= longest || index === 0)}`, cache: kept };
     return reading;
   }
 
   readBlocks(tokens: Int32Array, positions: Int32Array, request: ReadingRequest): Reading {
-    const { blocks, cache } = this.#opened!;
-    const parts = blocks.map(({ start, end }) => ({ start: start - 1, end: this.#cache === "dual" ? end : this.canvasLength }));
-    const longest = Math.max(...parts.map(({ start, end }) => end - start));
-    const count = this.#counts.findLast((length) => length >= longest)!;
-    const rows = this.#rowsOf(positions, (canvas, position) => canvas * count + position - blocks[canvas]!.start);
-    return runReading(this.#program, { graph: `part-${count}`, feeds: { ...this.#partFeeds(tokens, parts, count), rows, ...cache } }, positions, request).reading;
+    const { spans, graph, cache } = this.#opened!;
+    return runReading(this.#program, { graph, feeds: { tokens, rows: this.#rowsOf(positions), spans, ...cache } }, positions, request).reading;
   }
 
   setParameters(parameters: Parameters<ModelBlockSampler["setParameters"]>[0]): void {
     checkParameters(this.#config, parameters);
-    this.#program.writeVariables(parameters);
+    this.#program.writeVariables(this.#network.arrange(parameters));
     this.#close();
   }
 
@@ -110,65 +113,39 @@ class NativeBlockSampler implements ModelBlockSampler {
     this.#opened = undefined;
   }
 
-  #rowsOf(positions: Int32Array, rowOf: (canvas: number, position: number) => number): Int32Array {
-    const rows = new Int32Array(this.batchSize * this.blockLength);
-    positions.forEach((position, i) => (rows[i] = rowOf(Math.floor(position / this.canvasLength), position % this.canvasLength)));
+  #rowsOf(positions: Int32Array): Int32Array {
+    const rows = new Int32Array(this.batchSize * this.blockLength).fill(this.#network.noRow);
+    positions.forEach((position, i) => (rows[i] = predictingRow(0, position, this.canvasLength)));
     return rows;
-  }
-
-  /** Rows of shorter parts, and of canvases that are not there, repeat position 0; as keys they do not count. */
-  #partFeeds(tokens: Int32Array, parts: readonly BlockRange[], count: number) {
-    const { batchSize, canvasLength } = this;
-    const partTokens = new Int32Array(batchSize * count);
-    const positions = new Int32Array(batchSize * count);
-    const keyBias = new Float32Array(batchSize * (canvasLength + count));
-    parts.forEach(({ start, end }, canvas) => {
-      const bias = keyBias.subarray(canvas * (canvasLength + count), (canvas + 1) * (canvasLength + count));
-      bias.fill(ABSENT, start, end); // its own keys are newer
-      bias.fill(ABSENT, canvasLength + end - start);
-      for (let position = start; position < end; position++) {
-        partTokens[canvas * count + position - start] = tokens[canvas * canvasLength + position]!;
-        positions[canvas * count + position - start] = position;
-      }
-    });
-    return { tokens: partTokens, positions, keyBias };
   }
 }
 
-const TEMPERATURE = { dtype: "float32", shape: [] } as const;
+const feedShapes = ({ batchSize, canvasLength, blockLength }: BlockShape): GraphSpec["inputs"] => ({
+  tokens: { dtype: "int32", shape: [batchSize, canvasLength] },
+  rows: { dtype: "int32", shape: [batchSize * blockLength] },
+  temperature: { dtype: "float32", shape: [] },
+});
 
-/** Evaluates everything; gives the logits of the blocks, and keys and values. */
-function openingGraph(config: ModelConfig, { batchSize, canvasLength, blockLength }: BlockShape): GraphSpec {
+/** Evaluates everything; gives the logits of the blocks, and what parts stand on. */
+function openingGraph(network: ReadingNetwork, shape: BlockShape): GraphSpec {
   return {
-    inputs: {
-      tokens: { dtype: "int32", shape: [batchSize, canvasLength] },
-      rows: { dtype: "int32", shape: [batchSize * blockLength] },
-      temperature: TEMPERATURE,
-    },
+    inputs: feedShapes(shape),
     build: ({ tokens, rows, temperature }, variables) => {
-      const { hidden, keys, values } = forwardKeeping(config, variables, tokens as tf.Tensor2D);
-      return { ...readingOutputs(headOf(config, variables, hidden, rows as tf.Tensor1D), temperature!), keys, values };
+      const { logits, cache } = network.opening(tokens as tf.Tensor2D, rows as tf.Tensor1D, variables);
+      return { ...readingOutputs(logits, temperature!), ...cache };
     },
   };
 }
 
-/** Evaluates parts of `count` positions, a block's predicting rows first, on top of a cache. */
-function partGraph(config: ModelConfig, { batchSize, canvasLength, blockLength }: BlockShape, count: number): GraphSpec {
-  const cacheShape = [config.layers, batchSize, config.kvHeads, canvasLength, headDimOf(config)];
+/** Evaluates parts of up to `length` positions, each from the row that predicts its block's first on, on top of a cache. */
+function partGraph(network: ReadingNetwork, cacheShapes: Readonly<Record<string, readonly number[]>>, shape: BlockShape, length: number): GraphSpec {
   return {
     inputs: {
-      tokens: { dtype: "int32", shape: [batchSize, count] },
-      positions: { dtype: "int32", shape: [batchSize, count] },
-      rows: { dtype: "int32", shape: [batchSize * blockLength] },
-      keys: { dtype: "float32", shape: cacheShape },
-      values: { dtype: "float32", shape: cacheShape },
-      keyBias: { dtype: "float32", shape: [batchSize, canvasLength + count] },
-      temperature: TEMPERATURE,
+      ...feedShapes(shape),
+      spans: { dtype: "int32", shape: [shape.batchSize, 2] },
+      ...Object.fromEntries(Object.entries(cacheShapes).map(([name, cacheShape]) => [name, { dtype: "float32", shape: cacheShape }])),
     },
-    build: ({ tokens, positions, rows, keys, values, keyBias, temperature }, variables) => {
-      const cache = { keys, values } as KeyValues;
-      const hidden = forwardPart(config, variables, { tokens: tokens as tf.Tensor2D, positions: positions as tf.Tensor2D, cache, keyBias: keyBias as tf.Tensor2D });
-      return readingOutputs(headOf(config, variables, hidden, rows as tf.Tensor1D), temperature!);
-    },
+    build: ({ tokens, rows, spans, temperature, ...cache }, variables) =>
+      readingOutputs(network.logitsOfPart(tokens as tf.Tensor2D, rows as tf.Tensor1D, spans as tf.Tensor2D, cache as Cache, length, variables), temperature!),
   };
 }

@@ -59,6 +59,36 @@ export function forwardPart(config: ModelConfig, parameters: Readonly<Record<str
   );
 }
 
+/** A key that is there for its shape only. */
+const ABSENT = -1e9;
+
+/**
+ * The part of each canvas that its span has, filled up to `count` positions, which repeat position 0 and as keys do not count.
+ *
+ * @param tokens [B, T], int32
+ * @param spans first position and one past the last, [B, 2], int32
+ */
+export function canvasPart(tokens: tf.Tensor2D, spans: tf.Tensor2D, count: number): Omit<CanvasPart, "cache"> & { readonly starts: tf.Tensor2D } {
+  const [batch, length] = tokens.shape;
+  const [starts, ends] = tf.split(spans, 2, 1) as [tf.Tensor2D, tf.Tensor2D]; // [B, 1] each
+  const within = (positions: tf.Tensor) => tf.cast(tf.logicalAnd(tf.greaterEqual(positions, starts), tf.less(positions, ends)), "int32"); // [B, positions]
+  const places = tf.add(starts, tf.range(0, count, 1, "int32")); // [B, N]
+  const isThere = within(places); // [B, N]
+  const positions = tf.mul(places, isThere) as tf.Tensor2D; // [B, N]
+  const first = tf.reshape(tf.range(0, batch * length, length, "int32"), [batch, 1]); // [B, 1]
+  const partTokens = tf.reshape(tf.gather(tf.reshape(tokens, [batch * length]), tf.reshape(tf.add(positions, first), [batch * count])), [batch, count]) as tf.Tensor2D; // [B, N]
+  // Keys of the part are newer than those of the cache.
+  const isAbsent = tf.concat([within(tf.tile(tf.reshape(tf.range(0, length, 1, "int32"), [1, length]), [batch, 1])), tf.sub(tf.scalar(1, "int32"), isThere)], 1); // [B, T + N]
+  return { tokens: partTokens, positions, keyBias: tf.mul(tf.cast(isAbsent, "float32"), ABSENT) as tf.Tensor2D, starts };
+}
+
+/** Rows of whole canvases, b * T + t, as rows of a part, b * N + n; those that are in none become some row of it. */
+export function partRows(rows: tf.Tensor1D, starts: tf.Tensor2D, length: number, count: number): tf.Tensor1D {
+  const canvases = tf.floorDiv(rows, tf.scalar(length, "int32")) as tf.Tensor1D; // [R]
+  const shifts = tf.add(tf.mul(canvases, tf.scalar(count - length, "int32")), tf.neg(tf.gather(tf.reshape(starts, [starts.shape[0]]), canvases))); // [R]
+  return tf.maximum(tf.add(rows, shifts), tf.scalar(0, "int32")); // [R]
+}
+
 /** Logits of some rows of hidden states, [R, V]. */
 export function headOf(config: ModelConfig, parameters: Readonly<Record<string, tf.Tensor>>, hidden: tf.Tensor2D, rows: tf.Tensor1D): tf.Tensor2D {
   const normed = rmsNorm(tf.gather(hidden, rows), parameters["model.norm.weight"] as tf.Tensor1D, config.normEpsilon); // [R, H]

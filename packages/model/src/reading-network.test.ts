@@ -42,6 +42,57 @@ async function logitsOf(network: ReadingNetwork, parameters: ReadonlyMap<string,
   }
 }
 
+interface Part extends Canvases {
+  /** What the canvases are when what is around the part is cached. */
+  readonly before: Int32Array;
+  readonly spans: Int32Array;
+}
+
+/** Logits of an opening, then of each part in turn, on top of one cache. */
+async function partLogitsOf(network: ReadingNetwork, parameters: ReadonlyMap<string, NamedTensor>, parts: readonly Part[], dtype: "fp32" | "bf16"): Promise<Float32Array[]> {
+  const { shape, rows, before, spans } = parts[0]!;
+  const cacheShapes = network.cacheShapes(...shape);
+  const length = Math.max(...Array.from({ length: shape[0] }, (_, canvas) => spans[2 * canvas + 1]! - spans[2 * canvas]!));
+  const shared = { tokens: { dtype: "int32", shape }, rows: { dtype: "int32", shape: [rows.length] } } as const;
+  const program = await createProgram({
+    variables: network.variables,
+    dtype,
+    graphs: {
+      open: {
+        inputs: shared,
+        build: (inputs, variables) => {
+          const { logits, cache } = network.opening(inputs.tokens as tf.Tensor2D, inputs.rows as tf.Tensor1D, variables);
+          return { logits, ...cache };
+        },
+      },
+      part: {
+        inputs: { ...shared, spans: { dtype: "int32", shape: [shape[0], 2] }, ...Object.fromEntries(Object.entries(cacheShapes).map(([name, cacheShape]) => [name, { dtype: "float32", shape: cacheShape }])) },
+        build: ({ tokens, rows: wanted, spans: within, ...cache }, variables) => ({ logits: network.logitsOfPart(tokens as tf.Tensor2D, wanted as tf.Tensor1D, within as tf.Tensor2D, cache, length, variables) }),
+      },
+    },
+  });
+  try {
+    program.writeVariables(network.arrange(parameters));
+    const { fetched, kept } = program.runKeeping("open", { tokens: before, rows }, { fetch: ["logits"], keep: Object.keys(cacheShapes) });
+    const read = parts.map((part) => program.runKeeping("part", { tokens: part.tokens, rows, spans, ...kept }, { fetch: ["logits"], keep: [] }).fetched.logits as Float32Array);
+    for (const tensor of Object.values(kept)) tensor.dispose();
+    return [fetched.logits as Float32Array, ...read];
+  } finally {
+    program.dispose();
+  }
+}
+
+/** Spans from even and odd positions on, at the ends of canvases and within, some as short as one position; tokens change within and around them. */
+function partsOf(config: ModelConfig, batchSize: number, canvasLength: number): Part[] {
+  const { tokens: before, shape } = canvasesOf(config, batchSize, canvasLength);
+  const starts = Array.from({ length: batchSize }, (_, canvas) => Math.min(canvasLength - 1, [1, 0, 34, 2, 63][canvas]!));
+  const ends = starts.map((start, canvas) => Math.min(canvasLength, start + [38, 1, 93, 33, 64][canvas]!));
+  const spans = Int32Array.from(starts.flatMap((start, canvas) => [start, ends[canvas]!]));
+  const rows = Int32Array.from(starts.flatMap((start, canvas) => Array.from({ length: ends[canvas]! - start }, (_, i) => canvas * canvasLength + start + i))).reverse();
+  const changed = (by: number) => before.map((token, i) => (i % 3 === 0 ? token : (token + by) % config.vocabSize));
+  return [before, changed(1), changed(2), before].map((tokens) => ({ shape, tokens, rows, before, spans }));
+}
+
 /** Tokens of all kinds, and rows out of order, some twice. */
 function canvasesOf(config: ModelConfig, batchSize: number, canvasLength: number): Canvases {
   const count = batchSize * canvasLength;
@@ -72,6 +123,55 @@ describe("the network in one operation", () => {
     const packed = await logitsOf(readingNetwork(config, "bf16"), parameters, canvases, "bf16");
     expect(furthest(packed, exact)).toBeLessThan(1.5 * furthest(composed, exact));
     expect(furthest(packed, exact)).toBeGreaterThan(0);
+  });
+
+  it.each(SHAPES)("evaluates parts on top of a cache as the composed one does: $canvasLength tokens, hidden size $hiddenSize", async ({ batchSize, canvasLength, ...changes }) => {
+    const config = networkConfig(changes, canvasLength);
+    const [parameters, parts] = [vividParameters(config), partsOf(config, batchSize, canvasLength)];
+    const expected = await partLogitsOf(composedNetwork(config), parameters, parts, "fp32");
+    const found = await partLogitsOf(readingNetwork(config, "fp32"), parameters, parts, "fp32");
+    const largest = expected[0]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expected.forEach((logits, i) => expect(furthest(found[i]!, logits), `evaluation ${i}`).toBeLessThan(2e-5 * largest));
+    expect(furthest(found[1]!, found[2]!)).toBeGreaterThan(1e-3 * largest);
+  });
+
+  it.for((["fp32", "bf16"] as const).flatMap((dtype) => SHAPES.map((shape) => ({ dtype, ...shape }))))(
+    "gives the same bytes whole, opened and in parts where nothing has changed, in $dtype: $canvasLength tokens",
+    async ({ dtype, batchSize, canvasLength, ...changes }, { skip }) => {
+      skip(dtype === "bf16" && !canRound, "this processor, or the kernels in use, do not multiply bf16");
+      const config = networkConfig(changes, canvasLength);
+      const [parameters, network, parts] = [vividParameters(config), readingNetwork(config, dtype), partsOf(config, batchSize, canvasLength)];
+      const [opened, unchanged, , , again] = await partLogitsOf(network, parameters, parts, dtype);
+      expect(opened).toEqual(await logitsOf(network, parameters, parts[0]!, dtype));
+      expect(unchanged).toEqual(opened);
+      expect(again).toEqual(opened);
+    },
+  );
+
+  it("rounds parts to bf16 as the composed one does", async ({ skip }) => {
+    skip(!canRound, "this processor, or the kernels in use, do not multiply bf16");
+    const { batchSize, canvasLength, ...changes } = SHAPES[4];
+    const config = networkConfig(changes, canvasLength);
+    const [parameters, parts] = [vividParameters(config), partsOf(config, batchSize, canvasLength)];
+    const exact = await partLogitsOf(composedNetwork(config), parameters, parts, "fp32");
+    const composed = await partLogitsOf(composedNetwork(config), parameters, parts, "bf16");
+    const packed = await partLogitsOf(readingNetwork(config, "bf16"), parameters, parts, "bf16");
+    exact.forEach((logits, i) => expect(furthest(packed[i]!, logits), `evaluation ${i}`).toBeLessThan(1.5 * furthest(composed[i]!, logits)));
+  });
+
+  it("refuses spans and caches that do not fit, and rows outside of their span", async () => {
+    const { batchSize, canvasLength, ...changes } = SHAPES[1];
+    const config = networkConfig(changes, canvasLength);
+    const [parameters, network, [part]] = [vividParameters(config), readingNetwork(config, "fp32"), partsOf(config, batchSize, canvasLength)];
+    const [, logits] = await partLogitsOf(network, parameters, [{ ...part!, spans: Int32Array.of(0, 0, 0, 1, 32, 33), rows: Int32Array.of(0, 33, 98) }], "fp32");
+    expect([...logits!.subarray(0, 75)]).toEqual(new Array(75).fill(0)); // of a canvas whose span is empty
+    expect(logits!.subarray(75).every((value) => value !== 0)).toBe(true);
+    const refused = (spans: number[]) => expect(partLogitsOf(network, parameters, [{ ...part!, spans: Int32Array.from(spans) }], "fp32")).rejects;
+    await refused([1, 33, 0, 1, 31, 34]).toThrow("expected spans within 0 and 33, found 31 to 34");
+    await refused([1, 33, 5, 4, 32, 33]).toThrow("expected spans within 0 and 33, found 5 to 4");
+    await refused([1, 33, 0, 1, 31, 32]).toThrow("expected rows within the span of their canvas, found row 32 of canvas 2");
+    const short = { ...network, cacheShapes: () => ({ cache: [5] }) };
+    await expect(partLogitsOf(short, parameters, [part!], "fp32")).rejects.toThrow("elements, found 5");
   });
 
   it("leaves rows that are none at 0, and refuses tokens and rows that are not there", async () => {
