@@ -108,6 +108,16 @@ evaluation  cached       1:01  report bbbbbbbbbbbb`,
   );
 });
 
+test("stages that took longer than they had to are named above all figures, each reason once", () => {
+  const slow = (reason: string) => ({ summary: { ...TRAINING, slowerBecause: reason } });
+  const stages = [stage("pretraining", slow("wasm computes. Run `x`.")), stage("annealing", slow("wasm computes. Run `x`.")), stage("evaluation", { summary: { slowerBecause: "no kernels." } })];
+  expect(renderRunSummary(statusOf("done", stages)).split("\n").slice(2, 5)).toEqual([
+    "SLOWER than this machine could be (pretraining, annealing): wasm computes. Run `x`.",
+    "SLOWER than this machine could be (evaluation): no kernels.",
+    "",
+  ]);
+});
+
 test("a training recorded without its share of waiting has none to show", () => {
   const { loaderWaitShare, ...older } = TRAINING;
   expect(loaderWaitShare).toBeGreaterThan(0);

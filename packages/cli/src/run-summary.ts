@@ -27,7 +27,17 @@ export function renderRunSummary(status: PipelineStatus): string {
   const { name, runId, state, seed, numerics, startedAt, finishedAt } = status;
   const took = finishedAt === undefined ? "" : ` in ${formatDuration(finishedAt - startedAt)}`;
   const heading = `${name}, run ${runId}: ${state}${took}; seed ${seed}, ${numerics.dtype ?? numerics.policy}`;
-  return [heading, trainingTable(status.stages), scoresTable(status.stages), stageTable(status)].filter((part) => part !== "").join("\n\n");
+  return [heading, slowness(status.stages), trainingTable(status.stages), scoresTable(status.stages), stageTable(status)].filter((part) => part !== "").join("\n\n");
+}
+
+/** Each reason why stages took longer than they had to, and which. */
+function slowness(stages: readonly StageStatus[]): string {
+  const reasons = new Map<string, string[]>();
+  for (const { id, summary } of stages) {
+    if (typeof summary?.slowerBecause !== "string") continue;
+    reasons.set(summary.slowerBecause, [...(reasons.get(summary.slowerBecause) ?? []), id]);
+  }
+  return [...reasons].map(([reason, ids]) => `SLOWER than this machine could be (${ids.join(", ")}): ${reason}`).join("\n");
 }
 
 function trainingTable(stages: readonly StageStatus[]): string {

@@ -10,7 +10,7 @@ const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))![1]
 const widest = ["amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx"].find((flag) => flags.includes(flag))!;
 
 interface Outcome {
-  readonly info: { readonly backend: string; readonly instructionSet: string; readonly threads: number; readonly libtensorflow: string };
+  readonly info: { readonly backend: string; readonly instructionSet: string; readonly threads: number; readonly libtensorflow: string; readonly slowerBecause?: string };
   readonly losses: number[];
   readonly tensorsLeft: number;
   readonly scale: number[];
@@ -84,7 +84,9 @@ describe("backends", () => {
   });
 
   it("wasm takes over where the native addon does not load, unless native is demanded", async () => {
-    expect((await trainOn(undefined, ["--no-addons"])).info.backend).toBe("wasm");
+    const { info } = await trainOn(undefined, ["--no-addons"]);
+    expect(info.backend).toBe("wasm");
+    expect(info.slowerBecause).toMatch(/^wasm computes, many times slower than the native backend would: Cannot load native addon.*\. Run `npm run setup`\.$/);
     await expect(trainOn("native", ["--no-addons"])).rejects.toThrow(/native backend: Cannot load native addon.*Run `npm run setup`/);
   });
 

@@ -20,9 +20,12 @@ export interface BackendInfo {
   readonly threads: number;
   /** Version of libtensorflow, with the level of this project's own operations where they are loaded (`+x86-64-v4`), and `+xla`; or of the portable backend. */
   readonly libtensorflow: string;
+  /** Why it is slower than this machine could be, and what helps; absent where it is not, or was asked to be so. */
+  readonly slowerBecause?: string;
 }
 
 let loading: Promise<BackendName> | undefined;
+let shortcoming: string | undefined;
 
 /**
  * Loads the fastest backend that this machine has, once per process, and makes it TensorFlow.js's own.
@@ -46,6 +49,7 @@ export async function backendInfo(): Promise<BackendInfo> {
     instructionSet: isNative && gpu !== undefined ? describeGpu(gpu).description : instructionSet(),
     threads: isNative ? Number(process.env.TF_NUM_INTRAOP_THREADS) : 1,
     libtensorflow: isNative ? [nativeBackend().binding.TF_Version, ...marks].join("+") : `tfjs-${backend}-${tf.version_core}`,
+    ...(shortcoming === undefined ? {} : { slowerBecause: `${shortcoming}. Run \`npm run setup\`.` }),
   };
 }
 
@@ -71,6 +75,7 @@ async function load(demanded: string | undefined): Promise<BackendName> {
     if (demanded === "native" || gpu !== undefined) {
       throw new EngineError("BackendUnavailable", `native backend: ${failure}. Run \`npm run setup\`.`);
     }
+    shortcoming = `wasm computes, many times slower than the native backend would: ${failure}`;
   }
   if (demanded === "cpu") {
     await import("@tensorflow/tfjs");
@@ -99,7 +104,7 @@ function loadNative(gpu: string | undefined): string | undefined {
     return (error as Error).message.split("\n")[0]!;
   }
   if (gpu !== undefined && !nativeBackend().isUsingGpuDevice) return `expected GPU ${gpu}, found none that libtensorflow can use (DIFFUCODER_DEVICE=cpu does without one)`;
-  loadNativeKernels(instructionSet(), kernelsFor(gpu !== undefined ? "a GPU" : settings.xla === "on" ? "XLA" : undefined));
+  shortcoming = loadNativeKernels(instructionSet(), kernelsFor(gpu !== undefined ? "a GPU" : settings.xla === "on" ? "XLA" : undefined));
   return undefined;
 }
 

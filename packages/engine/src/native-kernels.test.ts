@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { engineAssets } from "./assets.ts";
 import { loadBackend, resolveDtype } from "./backend.ts";
 import { EagerProgram } from "./eager-program.ts";
-import { hasNativeKernels, runNativeKernel } from "./native-kernels.ts";
+import { hasNativeKernels, loadNativeKernels, runNativeKernel } from "./native-kernels.ts";
 import { NativeProgram } from "./native-program.ts";
 import type { NamedTensor, Program, ProgramSpec } from "./program.ts";
 
@@ -107,6 +107,15 @@ describe("native kernels", () => {
       const run = () => runNativeKernel("DiffucoderCrossEntropy", [tf.zeros([2, 5]), tf.tensor1d([1, 5], "int32")], 2);
       expect(run).toThrow("target of row 1: expected 0 to 4, found 5");
     });
+  });
+
+  it("that were built from other sources are missed where the CPU could use them, unless none are wanted", () => {
+    const missing = loadNativeKernels("avx512_bf16", undefined, "/nowhere");
+    expect(missing).toMatch(/^TensorFlow's operations run in place of this project's own: expected those built from their present sources at \/nowhere\/[0-9a-f]{16}\/x86-64-v4\.node, found none$/);
+    expect(loadNativeKernels("avx2", undefined, "/nowhere")).toContain("x86-64-v3.node");
+    expect(loadNativeKernels("avx", undefined, "/nowhere")).toBeUndefined();
+    expect(loadNativeKernels("avx2", "none", "/nowhere")).toBeUndefined();
+    expect(() => loadNativeKernels("avx2", "x86-64-v3", "/nowhere")).toThrow(expect.objectContaining({ code: "BackendUnavailable" }) as Error);
   });
 
   it("are assets: their sources are part of what a result depends on", () => {

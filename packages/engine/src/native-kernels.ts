@@ -23,19 +23,23 @@ let loadedLevel: (typeof LEVELS)[number] | undefined;
  * older CPU) the same formulas run as TensorFlow's own operations.
  *
  * @param demanded one of the levels, or `none` for TensorFlow's own operations
+ * @returns why this CPU does without operations that it could have, and nobody asked for that
  * @throws EngineError `BackendUnavailable` when a demanded level cannot be had
  */
-export function loadNativeKernels(instructionSet: string, demanded: string | undefined): void {
-  if (demanded === "none") return;
+export function loadNativeKernels(instructionSet: string, demanded: string | undefined, builds = join(SOURCES, "build")): string | undefined {
+  if (demanded === "none") return undefined;
   const widest = /avx512|amx/.test(instructionSet) ? 1 : instructionSet === "avx2" ? 0 : -1;
   const level = LEVELS.slice(0, widest + 1).findLast((name) => demanded === undefined || demanded === name);
-  const path = join(SOURCES, "build", digestOfSources(), `${level}.node`);
+  const path = join(builds, digestOfSources(), `${level}.node`);
   if (level !== undefined && existsSync(path)) {
     process.dlopen({ exports: {} }, path);
     loadedLevel = level;
-  } else if (demanded !== undefined) {
+    return undefined;
+  }
+  if (demanded !== undefined) {
     throw new EngineError("BackendUnavailable", `DIFFUCODER_KERNELS: expected none or a built level that this CPU has (${LEVELS.join(", ")}), found ${demanded}`);
   }
+  return level === undefined ? undefined : `TensorFlow's operations run in place of this project's own: expected those built from their present sources at ${path}, found none`;
 }
 
 /** As set-up computes it (tools/setup/native-kernels.js). */

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { JsonObject } from "@diffucoder/lineage";
 import { afterAll, expect, test } from "vitest";
 import { nodeArguments } from "./source-mode.ts";
 import type { StageAssignment, StageMessage } from "./supervise-stage.ts";
@@ -28,10 +29,10 @@ const JOB: StageJob = {
   queues: queuesOf("test"),
 };
 
-function start() {
+function start(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, nodeArguments("stage-process"), {
     stdio: ["pipe", "ignore", "ignore", "pipe"],
-    env: { ...process.env, DIFFUCODER_STAGES: TEST_STAGES },
+    env: { ...process.env, DIFFUCODER_STAGES: TEST_STAGES, ...env },
   });
   const assign = (job: StageJob) => child.stdin!.write(`${JSON.stringify({ job, part: null, store } satisfies StageAssignment)}\n`);
   const messages = createInterface({ input: child.stdio[3] as NodeJS.ReadableStream });
@@ -50,4 +51,17 @@ test("it ends by itself when the worker's end of its standard input is gone", as
   const { child } = start();
   child.stdin!.end();
   expect(await once(child, "exit")).toEqual([70, null]);
+});
+
+test.each(["train", "cpu"] as const)("a stage of resource %s tells its progress and result why it computes more slowly than it could, if it computes", async (resource) => {
+  const { child, assign, messages } = start({ TEST_SLOWER_BECAUSE: "no kernels." });
+  const told: StageMessage[] = [];
+  messages.on("line", (line: string) => told.push(JSON.parse(line) as StageMessage));
+  assign({ ...JOB, resource, recipe: { count: 3 }, seed: resource === "train" ? 2 : 3 });
+  await once(child, "exit");
+  const notes = told.flatMap((message) => ("progress" in message ? [message.progress.note] : []));
+  const last = told.at(-1) as { result: { summary: JsonObject } };
+  expect(notes.length).toBeGreaterThan(0);
+  for (const note of notes) expect(note?.endsWith("no kernels.") ?? false).toBe(resource === "train");
+  expect(last.result.summary.slowerBecause).toBe(resource === "train" ? "no kernels." : undefined);
 });

@@ -31,6 +31,8 @@ async function work({ job, part, store }: StageAssignment) {
   const registry = await loadRegistry();
   const definition = await registry.stage(job.uses);
   const { recipe, execution, inputs, seed, baseDirectory } = job;
+  const slowerBecause = job.resource === "train" ? await registry.slowerBecause() : undefined;
+  if (slowerBecause !== undefined) console.log(`slower than this machine could be: ${slowerBecause}`);
   const options = {
     store: await openStore(store),
     definition,
@@ -38,10 +40,14 @@ async function work({ job, part, store }: StageAssignment) {
     numerics: job.resource === "train" ? await registry.numerics(job.dtype) : PORTABLE_NUMERICS,
     signal: stop.signal,
     now: Date.now,
-    onProgress: report,
+    onProgress: slowerBecause === undefined ? report : (progress: StageProgress) => report({ ...progress, note: [progress.note, slowerBecause].filter((note) => note !== undefined).join("; ") }),
     log: (text: string) => console.log(text),
   };
-  if (part === null) return runStage({ ...options, ...(job.parts === undefined ? {} : { parts: job.parts }) });
+  if (part === null) {
+    const outcome = await runStage({ ...options, ...(job.parts === undefined ? {} : { parts: job.parts }) });
+    // Of this attempt on this machine: the run is told, the record has the numerics.
+    return outcome.cached || slowerBecause === undefined ? outcome : { ...outcome, summary: { ...outcome.summary, slowerBecause } };
+  }
   const { index, count, sources } = part;
   return runPart({ ...options, part: { index, count }, sources });
 }

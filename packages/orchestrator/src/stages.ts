@@ -14,6 +14,8 @@ export interface StageRegistry {
   preferredDtype(): Promise<Dtype>;
   /** Loads the computing backend. */
   numerics(dtype: Dtype): Promise<NumericsProfile>;
+  /** Why that backend is slower than this machine could be, and what helps. */
+  slowerBecause(): Promise<string | undefined>;
 }
 
 /** What a module named by `DIFFUCODER_STAGES` exports. */
@@ -21,6 +23,7 @@ export interface StageModule {
   readonly stages: Readonly<Record<string, StageDefinition>>;
   preferredDtype(): Promise<Dtype>;
   numerics(dtype: Dtype): Promise<NumericsProfile>;
+  slowerBecause?(): Promise<string | undefined>;
 }
 
 const PACKAGES: Readonly<Record<string, readonly [specifier: string, name: string]>> = {
@@ -52,6 +55,10 @@ export async function loadRegistry(modulePath: string | undefined = process.env.
       const { instructionSet, threads, libtensorflow } = await backendInfo();
       return { dtype, instructionSet, threads, libtensorflow };
     },
+    async slowerBecause() {
+      const { backendInfo } = await import("@diffucoder/engine");
+      return (await backendInfo()).slowerBecause;
+    },
   };
 }
 
@@ -63,6 +70,7 @@ async function moduleRegistry(path: string): Promise<StageRegistry> {
     stage: async (name) => module.stages[name] ?? unknownStage(name, names),
     preferredDtype: module.preferredDtype,
     numerics: module.numerics,
+    slowerBecause: module.slowerBecause ?? (async () => undefined),
   };
 }
 

@@ -21,9 +21,9 @@ const CHECKS: Readonly<Record<string, () => Promise<string | { readonly note: st
   },
   backend: async () => {
     const { backendInfo, resolveDtype } = await import("@diffucoder/engine");
-    const { backend, libtensorflow, instructionSet, threads } = await backendInfo();
+    const { backend, libtensorflow, instructionSet, threads, slowerBecause } = await backendInfo();
     const found = `${backend}, libtensorflow ${libtensorflow}, ${instructionSet}, ${threads} threads, fast in ${resolveDtype("auto")}`;
-    return backend === "native" ? found : { note: `${found}; the native backend is many times faster: \`npm run setup\`` };
+    return slowerBecause === undefined ? found : { note: `${found}; ${slowerBecause}` };
   },
   temporal: async () => (await promisify(execFile)(findTemporal(), ["--version"])).stdout.trim(),
   sandbox: async () => {

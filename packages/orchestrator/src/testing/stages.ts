@@ -176,3 +176,5 @@ export const stages = { numbers: numbersStage, fold: foldStage, tally: tallyStag
 export const preferredDtype = async (): Promise<"fp32"> => "fp32";
 
 export const numerics = async (dtype: "fp32" | "bf16"): Promise<NumericsProfile> => ({ dtype, instructionSet: process.arch, threads: 1, libtensorflow: "none" });
+
+export const slowerBecause = async (): Promise<string | undefined> => process.env.TEST_SLOWER_BECAUSE;
