@@ -84,7 +84,8 @@ describe("attacks", () => {
     expect(await run("from unittest import mock\ndef task_func(a, b): return {'sum': [mock.ANY]}", task)).toMatchObject({ status: "failed", cause: "an answer that equals anything" });
   });
 
-  const PEEKED = taskWith("import unittest\nclass TestCases(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(task_func(1, 2), 3)\n");
+  const PEEKED_TEST = "import unittest\nclass TestCases(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(task_func(1, 2), 3)\n";
+  const PEEKED = taskWith(PEEKED_TEST);
   const LARGEST = "def largest(code): return [value for value in code.co_consts if type(value) is int][-1]\n";
 
   test.each<[string, string]>([
@@ -127,9 +128,34 @@ def task_func(a, b):
     expect(await run(program, PEEKED)).toMatchObject({ status: "passed" });
   });
 
-  // What no arrangement within one process keeps from a program: it can look like a library. Hence no rewards from these tests.
-  test("known weakness: a program that reads what is expected of it in the guise of a library passes", async () => {
-    const peeking = `${LARGEST}import sys\nexec(compile("def task_func(a, b): return largest(sys._getframe(2).f_code)", "/usr/library.py", "exec"))`;
-    expect(await run(peeking, PEEKED)).toMatchObject({ status: "passed" });
+  test.each<[string, string]>([
+    ["in the guise of a library", `${LARGEST}import sys\nexec(compile("def task_func(a, b): return largest(sys._getframe(2).f_code)", "/usr/library.py", "exec"))`],
+    ["once the hook is blind", `${LARGEST}import sys\nsys.modules["candidate"].SPYING.clear()\ndef task_func(a, b): return largest(sys._getframe(2).f_code)`],
+    ["where it cannot compute it", `${LARGEST}import sys\nsys.modules["candidate"].SPYING.clear()\ndef task_func(a, b): return a + b if a == b else largest(sys._getframe(2).f_code)`],
+  ])("a program that reads what is expected of it %s", async (_, program) => {
+    for (const task of [PEEKED, taskWith(`${PEEKED_TEST}    def test_two(self):\n        self.assertEqual(task_func(2, 2), 4)\n    def test_zero(self):\n        self.assertTrue(task_func(0, 0) == 0)\n`)]) {
+      const { status, cause } = await run(program, task);
+      expect({ status, cause }).toEqual({ status: "failed", cause: "the program has not computed its answers: a test passes whatever it expects" });
+    }
+  });
+
+  test("a program that knows the decoys and answers in the tests' place", async () => {
+    const forger = `import ast, sys
+def forged(source, nonce):
+  tests = [node for case in ast.parse(source).body if isinstance(case, ast.ClassDef) for node in case.body if isinstance(node, ast.FunctionDef)]
+  return nonce, {test.name: ("passed", "") if "task_func" in ast.unparse(test) else ("failed", "") for test in tests}, []
+sys.modules["candidate"].run_tests = forged
+${WRONG}`;
+    expect(await run(forger)).toMatchObject({ status: "failed", cause: expect.stringContaining("has not computed its answers") as string });
+  });
+
+  test("answers that equal anything, once nobody objects to them", async () => {
+    expect(await run(`import sys\nsys.modules["candidate"].objection_to = lambda item: None\n${ALWAYS}def task_func(a, b): return Always()`, PEEKED)).toMatchObject({ status: "failed", cause: expect.stringContaining("has not computed its answers") as string });
+  });
+
+  // What no arrangement within one process keeps from a program. Hence no rewards from these tests.
+  test("known weakness: a lie about equality, by a program that has silenced the runner, where a test names no constant", async () => {
+    const task = taskWith("import unittest\nclass TestCases(unittest.TestCase):\n    def test_one(self):\n        expected = sum([1, 2])\n        self.assertTrue(task_func(1, 2) == expected)\n");
+    expect(await run(`import sys\nsys.modules["candidate"].objection_to = lambda item: None\n${ALWAYS}def task_func(a, b): return Always()`, task)).toMatchObject({ status: "passed" });
   });
 });

@@ -1,8 +1,11 @@
 """The referee's side of tests that run in the program's own process: orders them and decides.
 
-Among the real tests are decoys that cannot pass, with names, assertions and values drawn anew each time. A program
-that answers in the tests' place, or has made assertions pass, lets a decoy pass too. The tests reach the program's
-process only when it has been loaded, and an answer that does not carry the nonce of its request counts for nothing.
+They run three times, each in a process of its own: as they are, then with one half of them altered (see altered_tests.py),
+then with the other. What is altered has to fail. A process cannot tell which tests are, so that a program that has not
+computed its answers is left to guess. Among the tests are decoys that cannot pass, with names, assertions and values
+drawn anew each time: a program that answers in the tests' place, or has made assertions pass, lets a decoy pass too.
+The tests reach the program's process only when it has been loaded, and an answer that does not carry the nonce of its
+request counts for nothing.
 """
 
 import ast
@@ -10,9 +13,10 @@ import re
 import secrets
 
 
-def judge(source, candidate_of):
+def judge(source, candidate_of, half, seed):
     """Raises AssertionError with the first reason why the program has not passed."""
-    real = real_tests(source)
+    real = list(tests_of(ast.parse(source)))
+    source, altered = with_alterations(source, half, seed)
     decoys = decoys_for(source, real)
     nonce = secrets.token_hex(16)
     echoed, outcomes, objections = answer_of(candidate_of("run_tests")(with_decoys(source, decoys), nonce))
@@ -20,11 +24,12 @@ def judge(source, candidate_of):
     for name in sorted(outcomes, key=lambda name: (name in real, name)):  # what befell the whole class comes first
         outcome, words = outcomes[name]
         may_be_skipped = outcome == "skipped" and re.search(r"unittest\.skip|skipTest|SkipTest", source)
-        assert name in decoys or outcome == "passed" or may_be_skipped, "%s: %s" % (name, words if outcome == "failed" else outcome)
+        assert name in decoys or name in altered or outcome == "passed" or may_be_skipped, "%s: %s" % (name, words if outcome == "failed" else outcome)
     assert objections == [], objections[0]
-    assert any(outcomes.get(name, ("", ""))[0] == "passed" for name in real), "no test ran"
+    assert altered or any(outcomes.get(name, ("", ""))[0] == "passed" for name in real), "no test ran"
     missing = [name for name in real if name not in outcomes]
     assert missing == [], "%s: did not run" % ", ".join(missing)
+    assert all(outcomes[name][0] == "failed" for name in altered), "the program has not computed its answers: a test passes whatever it expects"
     for name, (assertion, _) in decoys.items():
         assert outcomes.get(name, ("", ""))[0] == "failed", "the program has bent the tests: %s passes what it should not" % assertion
 
@@ -34,12 +39,6 @@ def answer_of(reply):
     echoed, outcomes, objections = reply
     assert type(outcomes) is dict and type(objections) is list and all(type(name) is str for name in outcomes), "an answer of another form"
     return echoed, {name: (str(outcome)[:20], str(words)[:500]) for name, (outcome, words) in outcomes.items()}, [str(objection)[:500] for objection in objections]
-
-
-def real_tests(source):
-    """Names of the tests that the class itself has."""
-    cases = next((node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "TestCases"), None)
-    return [] if cases is None else [node.name for node in cases.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
 
 
 # Statements that fail for every pair of different numbers a < b, by the assertion that they show to be honest.

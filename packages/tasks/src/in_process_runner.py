@@ -2,8 +2,8 @@
 them and makes the verdict.
 
 The program shares this process and may bend all of it, this module too. What is done here stops programs that are not
-written against this very file; the referee's decoys show up those that bend `unittest` or answer in its place, and an audit
-hook, which nothing takes off again, keeps the program from looking at the tests.
+written against this very file: an audit hook keeps them from looking at the tests. The referee's altered tests and decoys
+show up those that look all the same, that bend `unittest` or that answer in its place.
 """
 
 import _thread

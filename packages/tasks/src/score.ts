@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ChecksInvalid, SandboxFault, type Sandbox, type SandboxJob, type Verdict } from "@diffucoder/sandbox";
@@ -104,7 +105,7 @@ function unrunnable(program: string): SuiteVerdict | undefined {
 const LONGEST_PROGRAM = 4 << 20;
 
 async function runSuite(sandbox: Sandbox, suite: TestSuite, program: string): Promise<SuiteVerdict | NoVerdict> {
-  const verdict = await run(sandbox, suite.isolation === "referee" ? { candidate: program, checks: suite.checks, entryPoints: suite.entryPoints, limits: suite.limits } : inProcessJob(suite, program));
+  const verdict = suite.isolation === "referee" ? await run(sandbox, { candidate: program, checks: suite.checks, entryPoints: suite.entryPoints, limits: suite.limits }) : await runInProcess(sandbox, suite, program);
   if (verdict.status === null) return verdict;
   const { status, cause } = verdict;
   if (status === "failed" && cause.startsWith("CallTimeout: ")) return { status: "timeout", cause: cause.slice("CallTimeout: ".length) };
@@ -112,15 +113,28 @@ async function runSuite(sandbox: Sandbox, suite: TestSuite, program: string): Pr
   return { status, cause };
 }
 
-const [RUNNER, REFEREE] = ["in_process_runner.py", "in_process_referee.py"].map((name) => join(import.meta.dirname, name)) as [string, string];
+const [RUNNER, ALTERED_TESTS, REFEREE] = ["in_process_runner.py", "altered_tests.py", "in_process_referee.py"].map((name) => join(import.meta.dirname, name)) as [string, string, string];
 
 /** Files beside the sources that verdicts depend on, for a stage's `assets`. */
-export const taskAssets: readonly string[] = [RUNNER, REFEREE, ...evalPlusAssets];
+export const taskAssets: readonly string[] = [RUNNER, ALTERED_TESTS, REFEREE, ...evalPlusAssets];
 
-function inProcessJob({ test, entryPoint, limits }: TestSuite & { readonly isolation: "in-process" }, program: string): SandboxJob {
+/** Under the tests as they are and, if it passes, under those with one half of them altered and the other; the first that it does not pass decides. */
+async function runInProcess(sandbox: Sandbox, suite: InProcessSuite, program: string): Promise<Verdict | NoVerdict> {
+  const seed = pythonString(randomUUID());
+  for (const half of ["None", "0"]) {
+    const verdict = await run(sandbox, inProcessJob(suite, program, `${half}, ${seed}`));
+    if (verdict.status !== "passed") return verdict;
+  }
+  return run(sandbox, inProcessJob(suite, program, `1, ${seed}`));
+}
+
+type InProcessSuite = TestSuite & { readonly isolation: "in-process" };
+
+function inProcessJob({ test, entryPoint, limits }: InProcessSuite, program: string, alteration: string): SandboxJob {
+  const referee = [ALTERED_TESTS, REFEREE].map((path) => readFileSync(path, "utf8")).join("\n");
   return {
     candidate: `${readFileSync(RUNNER, "utf8")}\nload(${pythonString(program)}, ${pythonString(entryPoint)})\n`,
-    checks: [`${readFileSync(REFEREE, "utf8")}\njudge(${pythonString(test)}, __candidate__)\n`],
+    checks: [`${referee}\njudge(${pythonString(test)}, __candidate__, ${alteration})\n`],
     entryPoints: [],
     limits,
   };
