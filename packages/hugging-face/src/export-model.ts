@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tensorsToWrite, writeWeights, type Dtype, type FileOf } from "@diffucoder/formats";
+import { sha256 } from "@diffucoder/lineage";
 import { loadModel, toHuggingFace, type HuggingFaceLayout } from "@diffucoder/model";
 
 export interface ExportOptions {
@@ -13,7 +14,8 @@ export interface ExportOptions {
 
 /**
  * Writes a checkpoint as a folder that Hugging Face's libraries load: weights, `config.json`, the tokenizer both as
- * `tokenizer.json` and in the files of its class.
+ * `tokenizer.json` and in the files of its class. One key of `config.json` is none of theirs, and kept by them: the digest of the
+ * tokenizer, so that another one of as many tokens is found out when the folder is read here again.
  *
  * @param fileOf absolute path of a file of the checkpoint
  * @returns names of the files
@@ -23,7 +25,7 @@ export async function exportModel(fileOf: FileOf, folder: string, { layout, dtyp
   const { model, parameters, tokenizer, tokenizerJson } = await loadModel(fileOf);
   await mkdir(folder, { recursive: true });
   const texts = {
-    "config.json": `${JSON.stringify(toHuggingFace(model, { layout, dtype }), null, 2)}\n`,
+    "config.json": `${JSON.stringify({ ...toHuggingFace(model, { layout, dtype }), tokenizer_sha256: sha256(tokenizer.toJson()) }, null, 2)}\n`,
     "tokenizer.json": tokenizerJson,
     ...tokenizer.toFiles(),
   };

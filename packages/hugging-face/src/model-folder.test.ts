@@ -1,7 +1,7 @@
 import { readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors, writeSafetensors } from "@diffucoder/formats";
-import { Tokenizer } from "@diffucoder/tokenizer";
+import { Tokenizer, trainTokenizer } from "@diffucoder/tokenizer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Workplace, alterJson, model, parameters, plainTokenizer, tokenizer } from "../test/fixtures.ts";
 import { identifyModelFolder, openModelFolder } from "./model-folder.ts";
@@ -75,6 +75,11 @@ describe("a model's folder", () => {
       const other = plainTokenizer.withSpecialTokens(["<|other|>"]).withSpecialTokens();
       await writeFile(join(folder, "tokenizer.json"), other.toJson());
     }, "WrongTokenizer", /expected <\|mask\|> at id 281, as mask_token_id in config\.json, found it at 282/],
+    ["has a tokenizer of as many tokens and the same special ones, but other merges", async (folder) => {
+      const other = (await trainTokenizer(["for each in range(9):\n    print(each)\n"], { vocabSize: 280, specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] })).withSpecialTokens();
+      expect(other.vocabSize).toBe(tokenizer.vocabSize);
+      await writeFile(join(folder, "tokenizer.json"), other.toJson());
+    }, "WrongTokenizer", /tokenizer: expected that of the model, tokenizer_sha256 [0-9a-f]{64} in config\.json, found another, [0-9a-f]{64}\. Put back/],
   ];
   test.each(bad)("that %s is refused", async (_, damage, code, message) => {
     const folder = await workplace.published();

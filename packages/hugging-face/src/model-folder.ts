@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Weights, type TensorToWrite } from "@diffucoder/formats";
-import { InvalidRecipe, hashFile } from "@diffucoder/lineage";
+import { InvalidRecipe, hashFile, sha256 } from "@diffucoder/lineage";
 import { ModelError, checkVocabulary, fromHuggingFace, modelTensors, type ModelConfig } from "@diffucoder/model";
 import { SPECIAL_TOKENS, Tokenizer, type VocabularyFiles } from "@diffucoder/tokenizer";
 
@@ -29,9 +29,11 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
   const tokenizer = found.withSpecialTokens();
   const tokens = { maskId: tokenizer.id("<|mask|>"), padId: tokenizer.id("<|dlm_pad|>") };
   // The pad that instruction tuning learns, whatever fills up batches elsewhere.
-  const config = { ...fromHuggingFace(readConfig(folder), tokens), padId: tokens.padId };
+  const configJson = readConfig(folder);
+  const config = { ...fromHuggingFace(configJson, tokens), padId: tokens.padId };
   requireRows(config, found, tokenizer);
   checkVocabulary(config, tokenizer);
+  refuseOtherTokenizer(configJson, tokenizer);
   const weights = await Weights.open(async (path) => join(folder, path));
   try {
     return { config, tokenizer, tensors: await modelTensors(config, weights), close: () => weights.close() };
@@ -71,6 +73,17 @@ async function textOf(path: string): Promise<string | undefined> {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
+}
+
+/** A folder that was exported here tells its tokenizer's digest; one of as many tokens would otherwise pass. */
+function refuseOtherTokenizer({ tokenizer_sha256: expected }: Record<string, unknown>, tokenizer: Tokenizer): void {
+  const found = sha256(tokenizer.toJson());
+  if (expected === undefined || expected === found) return;
+  throw new ModelError(
+    "WrongTokenizer",
+    `tokenizer: expected that of the model, tokenizer_sha256 ${String(expected)} in config.json, found another, ${found}. ` +
+      "Put back the one that was exported with the weights; remove the key if the tokenizer was changed on purpose.",
+  );
 }
 
 /** A model that was trained without our special tokens may have no spare rows for them. */

@@ -41,6 +41,12 @@ describe("noise", () => {
     expect(maskedAt(0)).toEqual([]);
   });
 
+  it("hides a token whose draw is below the level, and none whose draw is the level itself", () => {
+    const uniforms = [0.25, 0.5 - 2 ** -53, 0.5, 0.75];
+    const source = { ...draws(), uniform: () => uniforms.shift()! };
+    expect(noiseCanvas({ tokens: [1, 2, 3, 4, 5], isMaskable: () => true, noiseLevel: 0.5, draws: source, maskId: 9 }).masked).toEqual([1, 2]);
+  });
+
   it("hides each token independently: the count is binomial", () => {
     const [length, noiseLevel, canvases] = [51, 0.3, 3000];
     const source = draws();

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { noiseTimes } from "./transfer-schedule.ts";
+import { noiseTimes, transferShare } from "./transfer-schedule.ts";
 
 describe("noise levels of the steps", () => {
   it("fall in a straight line from 1 to 1e-3, in single precision", () => {
@@ -17,5 +17,13 @@ describe("noise levels of the steps", () => {
       }),
       { numRuns: 30 },
     );
+  });
+});
+
+describe("the share of masked positions that a step fixes", () => {
+  it("is 1 - s/t, and everything in the last step", () => {
+    const times = noiseTimes(4);
+    [1 - 0.75025, 1 - 0.5005 / 0.75025, 1 - 0.25075 / 0.5005, 1].forEach((share, step) => expect(transferShare(times, step)).toBeCloseTo(share, 6));
+    expect(transferShare(noiseTimes(1), 0)).toBe(1);
   });
 });
