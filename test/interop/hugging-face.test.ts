@@ -178,6 +178,20 @@ describe("a checkpoint of ours, exported", () => {
     expect([again, tensors.length]).toEqual([config, parameters.size]);
   });
 
+  test("is the same model here once transformers has loaded and saved it, and keeps its tokenizer's digest", { timeout: TIMEOUT }, async () => {
+    const target = await exported({ dtype: "F32" });
+    const again = await mkdtemp(join(folder, "again-"));
+    runHuggingFace("hugging_face_peer.py", ["again", target, again], { torch: true });
+    const digestIn = async (place: string) => (JSON.parse(await readFile(join(place, "config.json"), "utf8")) as Record<string, unknown>).tokenizer_sha256;
+    expect(await digestIn(again)).toMatch(/^[0-9a-f]{64}$/);
+    expect(await digestIn(again)).toBe(await digestIn(target));
+    const opened = await openModelFolder(again);
+    await opened.close();
+    expect(opened.config).toEqual(config);
+    expect(opened.tokenizer.toJson()).toBe(tokenizer.toJson());
+    expect(await readSafetensors(join(again, "model.safetensors"))).toEqual(await readSafetensors(join(target, "model.safetensors")));
+  });
+
   test("has a tokenizer that transformers reads alike, from either of its forms", { timeout: TIMEOUT }, async () => {
     const target = await exported({ dtype: "F32" });
     const texts = join(folder, "texts.json");

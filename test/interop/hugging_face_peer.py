@@ -4,6 +4,7 @@ make FOLDER SPEC        writes a randomly initialised Qwen2 model; prints its lo
 logits FOLDER TOKENS    logits of the model in a folder, causal and with every position in sight of every other
 convert FILE FOLDER     a safetensors file of float32 as bfloat16 and float16
 tokens FOLDER TEXTS     ids of each of a JSON list of texts, by the tokenizer in a folder
+again FOLDER TARGET     what is in a folder, loaded and saved
 
 Dream's classes live in repositories that are out of reach here. Its network is Qwen2's without the causal mask, so the
 reference for it is Qwen2 with a mask that lets everything through.
@@ -60,5 +61,11 @@ def tokens(folder, texts):
     return {"class": type(tokenizer).__name__, "ids": ids, "mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id}
 
 
+def again(folder, target):
+    AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).save_pretrained(target)
+    AutoTokenizer.from_pretrained(folder, local_files_only=True).save_pretrained(target)
+    return sorted(os.listdir(target))
+
+
 command, *args = sys.argv[1:]
-print(json.dumps({"make": make, "logits": logits, "convert": convert, "tokens": tokens}[command](*args)))
+print(json.dumps({"make": make, "logits": logits, "convert": convert, "tokens": tokens, "again": again}[command](*args)))

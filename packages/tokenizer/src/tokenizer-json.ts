@@ -74,6 +74,9 @@ export const addedTokenSchema = z.object({
 const absent = z.null().optional();
 const absentOrEmpty = z.union([z.literal(""), z.null()]).optional();
 
+/** What transformers 5 writes for Qwen2: a template of the text itself, without a token before or behind it. */
+const addsNothing = z.object({ type: z.literal("TemplateProcessing"), single: z.tuple([z.object({ Sequence: z.object({ id: z.literal("A") }) })]) });
+
 /** What decides ids. A tokenizer that splits, normalises or merges in another way has other ids for the same vocabulary. */
 const tokenizerJson = z.object({
   added_tokens: z.array(addedTokenSchema.extend({ id: z.int().nonnegative() })),
@@ -84,7 +87,7 @@ const tokenizerJson = z.object({
       z.object({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false), use_regex: z.literal(false) }),
     ]),
   }),
-  post_processor: z.union([z.null(), z.object({ type: z.literal("ByteLevel") })]).optional(),
+  post_processor: z.union([z.null(), z.object({ type: z.literal("ByteLevel") }), addsNothing]).optional(),
   model: z.object({
     type: z.literal("BPE"),
     dropout: absent,

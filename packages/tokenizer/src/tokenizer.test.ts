@@ -262,6 +262,14 @@ describe("tokenizer.json", () => {
     expect(Tokenizer.fromJson(older).toJson()).toBe(trained.toJson());
   });
 
+  it("may be one that transformers 5 has saved again, whose template adds nothing", () => {
+    const saved = altered((json) => {
+      Object.assign(json, { post_processor: { type: "TemplateProcessing", single: [{ Sequence: { id: "A", type_id: 0 } }], pair: [{ Sequence: { id: "A", type_id: 0 } }, { Sequence: { id: "B", type_id: 1 } }], special_tokens: {} } });
+      Object.assign(json.model, { continuing_subword_prefix: "", end_of_word_suffix: "" });
+    });
+    expect(Tokenizer.fromJson(saved).toJson()).toBe(trained.toJson());
+  });
+
   it.each<[string, string, string]>([
     ["is not JSON", "{", "tokenizer.json: expected JSON, found something else"],
     ["is something else", "[]", "tokenizer.json: "],
@@ -280,7 +288,8 @@ describe("tokenizer.json", () => {
     ["marks words", altered((json) => Object.assign(json.model, { continuing_subword_prefix: "##" })), "at model.continuing_subword_prefix"],
     ["looks words up before it merges", altered((json) => Object.assign(json.model, { ignore_merges: true })), "at model.ignore_merges"],
     ["drops merges at random", altered((json) => Object.assign(json.model, { dropout: 0.1 })), "at model.dropout"],
-    ["puts tokens in front", altered((json) => Object.assign(json, { post_processor: { type: "TemplateProcessing" } })), "at post_processor"],
+    ["puts tokens in front", altered((json) => Object.assign(json, { post_processor: { type: "TemplateProcessing", single: [{ SpecialToken: { id: "<|im_start|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }] } })), "at post_processor"],
+    ["puts tokens behind", altered((json) => Object.assign(json, { post_processor: { type: "TemplateProcessing", single: [{ Sequence: { id: "A", type_id: 0 } }, { SpecialToken: { id: "<|im_end|>", type_id: 0 } }] } })), "at post_processor"],
     ["has an added token that takes white space with it", altered((json) => Object.assign(json.added_tokens[0]!, { lstrip: true })), "at added_tokens[0].lstrip"],
     ["has an added token that is sought after normalisation", altered((json) => Object.assign(json.added_tokens[0]!, { normalized: true })), "at added_tokens[0].normalized"],
     ["gives an added token another's id", altered((json) => (json.added_tokens[0]!.id = 0)), "expected id 0 for added token <|endoftext|>, found it taken by !"],
