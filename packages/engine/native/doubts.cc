@@ -2,14 +2,11 @@
 //
 // How far to doubt the likeliest token of each row of logits; see confidence-doubt.ts in the package `model`, which has the same of
 // TensorFlow's own operations.
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernel.h"
 #include "kernels.h"
 #include "parallel.h"
-#include "scratch.h"
 #include "vector.h"
 
 namespace diffucoder {
@@ -48,22 +45,20 @@ struct Doubts {
 
   /** Not numbers where the logits are not. */
   static Sums sumsOf(const float* logits, int64_t count, float temperature) {
-    constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
     const float top = largestOf(logits, count), nothing = top - 1000 * temperature;
-    const float* likeliest = std::find(logits, logits + count, top);
-    if (likeliest == logits + count) return {kNone, kNone, kNone};
-    thread_local Scratch scratch;
-    float* others = scratch.room(count + kLanes);
-    std::copy(logits, logits + count, others);
-    std::fill(others + count, others + count + kLanes, nothing);
-    others[likeliest - logits] = nothing;
-    Vector powers{}, products{};
+    Vector powers{}, products{}, tops{}, second = nothing;
     for (int64_t i = 0; i < count; i += kLanes) {
-      const Vector below = (load(others + i) - top) * (1 / temperature), power = exponential(below);
+      const Vector run = i + kLanes <= count ? load(logits + i) : loadSome(logits + i, count - i, nothing);
+      const Vector others = map([=](Register x) { return x == top ? nothing - Register{} : x; }, run);
+      const Vector below = (others - top) * (1 / temperature), power = exponential(below);
+      tops += map([=](Register x) { return x == top ? 1.0f - Register{} : Register{}; }, run);
+      second = larger(others, second);
       powers += power;
       products += power * below;
     }
-    return {sumOf(powers), sumOf(products), std::exp((largestOf(others, count) - top) / temperature)};
+    const float equals = sumOf(tops) - 1;
+    if (equals < 0) return {top, top, top};
+    return {sumOf(powers) + equals, sumOf(products), equals > 0 ? 1 : std::exp((largestOf(second) - top) / temperature)};
   }
 };
 

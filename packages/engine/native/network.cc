@@ -221,9 +221,7 @@ class ForwardPass {
   const float* projectionOf(const Left& normed, int64_t rowCount, const Weight<Operands>& weight) const {
     const int64_t room = rowRoom(weight.columns);
     float* projected = projectedRoom.room(kBlockRows * room);
-    multiplyPacked(normed, rowCount, weight, [&](int64_t column, const float* tile) {
-      for (int64_t row = 0; row < rowCount; row++) std::memcpy(projected + row * room + column, tile + row * kTileColumns, kTileColumns * sizeof(float));
-    });
+    multiplyPacked(normed, rowCount, weight, projected, room);
     return projected;
   }
 
@@ -303,9 +301,7 @@ class ForwardPass {
     float* scores = scoreRoom.room(kBlockRows * scoreStride);
     for (int64_t head = 0; head < s.heads; head++) {
       const int64_t group = head / (s.heads / s.kvHeads);
-      multiplyPacked(headOf(blockQueries, head), count, keysOf(layer, canvas, group), [&](int64_t column, const float* tile) {
-        for (int64_t row = 0; row < count; row++) std::memcpy(scores + row * scoreStride + column, tile + row * kTileColumns, kTileColumns * sizeof(float));
-      });
+      multiplyPacked(headOf(blockQueries, head), count, keysOf(layer, canvas, group), scores, scoreStride);
       float total[kBlockRows];
       for (int64_t row = 0; row < count; row++) total[row] = exponentials(scores + row * scoreStride, shares, row);
       multiplyPacked(shares, count, valuesOf(layer, canvas, group), [&](int64_t column, const float* tile) {

@@ -45,8 +45,8 @@ struct Exact {
   static Vector acrossLines(Numbers lines, int64_t, int64_t depth, int64_t count) { return depth <= 0 ? Vector{} : count >= kLanes ? load(lines) : loadSome(lines, count); }
 
   template <bool IsAdded = false>
-  static void multiplyPanel(const float* left, int64_t stride, int64_t rows, const float* panel, int64_t depth, float* result) {
-    multiplyByVectors<IsAdded>(rows, kTileColumns, depth, Left{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
+  static void multiplyPanel(const float* left, int64_t stride, int64_t rows, const float* panel, int64_t depth, float* result, int64_t resultStride = kTileColumns) {
+    multiplyByVectors<IsAdded>(rows, kTileColumns, depth, Left{left, stride, 1}, panel, kTileColumns, result, resultStride);
   }
 
   /** Sixteen values of a row of a matrix, from `column` on, into their panel. */
@@ -73,8 +73,8 @@ struct Rounded {
   }
 
   template <bool IsAdded = false>
-  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result) {
-    multiplyByVectors<IsAdded>(rows, kTileColumns, depth, LeftPairs{left, stride, 1}, panel, kTileColumns, result, kTileColumns);
+  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result, int64_t resultStride = kTileColumns) {
+    multiplyByVectors<IsAdded>(rows, kTileColumns, depth, LeftPairs{left, stride, 1}, panel, kTileColumns, result, resultStride);
   }
 
   /** The other half of each pair stays as it is. */
@@ -109,10 +109,10 @@ struct Tiled : Rounded {
 
   /** All rows of a block are computed, whether they are there or not. */
   template <bool IsAdded = false>
-  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result) {
+  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result, int64_t resultStride = kTileColumns) {
     static_assert(kBlockRows == 2 * kMatrixTile && kTileColumns == 2 * kMatrixTile && kDepthStep == 2 * kMatrixTile);
     for (int64_t row = 0; row < rows; row += kBlockRows) {
-      multiplyMatrixTiles<IsAdded, true>(left + row * stride, stride, panel, kTileColumns, result + row * kTileColumns, kTileColumns, depth);
+      multiplyMatrixTiles<IsAdded, true>(left + row * stride, stride, panel, kTileColumns, result + row * resultStride, resultStride, depth);
     }
   }
 };
@@ -167,10 +167,16 @@ struct PackedMatrix {
   void putRow(int64_t row, int64_t column, Vector values) const { Operands::putInPanel(panel(column / kTileColumns), row, column % kTileColumns, values); }
 };
 
-/** One panel of left right, to [kBlockRows, kTileColumns]. */
+/** One panel of left right, to [kBlockRows, kTileColumns] at a stride. */
 template <typename Operands, typename Element>
-inline void multiplyPanel(const LeftBlock<Operands>& left, int64_t rows, const PackedMatrix<Operands, Element>& right, int64_t panel, float* tile) {
-  Operands::multiplyPanel(left.data, left.stride(), rows, right.panel(panel), Operands::depth(right.depth), tile);
+inline void multiplyPanel(const LeftBlock<Operands>& left, int64_t rows, const PackedMatrix<Operands, Element>& right, int64_t panel, float* result, int64_t resultStride = kTileColumns) {
+  Operands::multiplyPanel(left.data, left.stride(), rows, right.panel(panel), Operands::depth(right.depth), result, resultStride);
+}
+
+/** left right, to [kBlockRows, columns rounded up to whole panels] at a stride. */
+template <typename Operands, typename Element>
+inline void multiplyPacked(const LeftBlock<Operands>& left, int64_t rows, const PackedMatrix<Operands, Element>& right, float* result, int64_t resultStride) {
+  for (int64_t panel = 0; panel < right.panels(); panel++) multiplyPanel(left, rows, right, panel, result + panel * kTileColumns, resultStride);
 }
 
 /** left right, panel by panel: calls `sink(first column, [kBlockRows, kTileColumns])`. */

@@ -141,10 +141,11 @@ function keepFirstPass(sampler: Sampler | BlockSampler, block: Block, reading: R
 function denoise(sampler: Sampler | BlockSampler, options: DecodeOptions, block: Block, step: number): void {
   const { canvas, row, start, end, times } = block;
   const positions = canvas.openPositions(start, end);
+  const room = new Float64Array(sampler.vocabSize);
   const open = positions.flatMap((position): OpenPosition[] => {
     const uniform = options.temperature === 0 ? 0 : canvas.draws.uniform();
     const logits = block.reading!.get(row * sampler.canvasLength + position);
-    return logits === undefined ? [] : [{ position, draw: () => drawToken(logits, options, uniform) }];
+    return logits === undefined ? [] : [{ position, draw: () => drawToken(logits, options, { uniform, room }) }];
   });
   const fixed = choose(open, options, block, { share: transferShare(times, step), count: positions.length });
   canvas.fix(fixed);
@@ -160,8 +161,8 @@ function choose(open: readonly OpenPosition[], options: DecodeOptions, { canvas 
 }
 
 /** Draws one token and says how sure the model is of it. */
-function drawToken(logits: Float32Array, options: DecodeOptions, uniform: number) {
-  const probs = filteredProbs(logits, options);
+function drawToken(logits: Float32Array, options: DecodeOptions, { uniform, room }: { readonly uniform: number; readonly room: Float64Array<ArrayBuffer> }) {
+  const probs = filteredProbs(logits, options, room);
   const token = options.temperature === 0 ? indexOfLargest(probs) : drawIndex(probs, uniform);
   return { token, confidence: confidenceOf(options.algorithm, probs, token) };
 }
