@@ -14,6 +14,9 @@ ${body}
 `;
 }
 
+/** What a reader of bootstrap intervals has to know about those of no width. */
+export const NO_WIDTH = "Where all tasks score alike, resampling has nothing to vary and an interval has no width: that is no certainty.";
+
 /** A difference with its interval; says so when it is inside the noise. */
 export function describeDifference({ mean, interval: [lower, upper] }: Estimate, format: (difference: number) => string): string {
   return `${format(mean)} (${format(lower)} to ${format(upper)})${isClear({ interval: [lower, upper] }) ? "" : "; zero is inside the interval, so this may be chance"}`;

@@ -39,7 +39,9 @@ const textOf = (page: string) => page.replace(/<style>[\s\S]*<\/style>/, "").rep
 
 test("the page says what was measured, on what", () => {
   const text = textOf(renderReportPage(report()));
-  expect(text).toContain("Seed 7. Intervals are 95 % bootstrap intervals over tasks.");
+  expect(text).toContain("Seed 7. Intervals are 95 % bootstrap intervals over tasks. Where all tasks score alike, resampling has nothing to vary and an interval has no width: that is no certainty.");
+  expect(text).toContain("\nDecoded in 8 steps on a canvas of 64 tokens, entropy.\n");
+  expect(text).not.toContain("not begun");
   expect(text).toContain("held-out, 128 tasks\ngreedy\n8 samples, T = 0.9\nlocal AR-ness\nglobal AR-ness\nverdicts\n");
   expect(text).toContain(
     "candidate\ncoupled-grpo, step 20\n0123456789ab\n60.0 %\n52.0 % to 68.4 %\nk = 1\n50.0 %\n41.0 % to 59.0 %\nk = 1\n81.3 %\n70.0 % to 90.0 %\nk = 4\n0.412\nk = 1\n0.512\nk = 1\n0.750\nk = 4\nfailed 3, passed 5\n",
@@ -77,6 +79,11 @@ test("a benchmark has a table of its own, with base scores, and names what was s
   const text = textOf(renderReportPage(report({ benchmarks: [heldOut!, { name: "humaneval+", tasks: 164, skipped, decoding: DECODING }], checkpoints: [checkpoint({ benchmarks: [scores(), plus] })] })));
   expect(text).toContain("humaneval+, 164 tasks\ngreedy\nlocal AR-ness\nglobal AR-ness\nverdicts\ncandidate\ncoupled-grpo, step 20\n0123456789ab\n25.0 %\n10.0 % to 40.0 %\nk = 1\n30.0 % by the base tests alone, k = 1\n");
   expect(text).toContain("2 tasks skipped, as numpy, pandas are not here; the scores are over the others.");
+});
+
+test("answers that had no room are no silent zero", () => {
+  const text = textOf(renderReportPage(report({ checkpoints: [checkpoint({ benchmarks: [scores({ verdicts: { "prompt-too-long": 2, failed: 3 } })] })] })));
+  expect(text).toContain("\ncandidate: 2 of 5 answers were not begun, as their prompts leave too little of the canvas; they count as not passed.\n");
 });
 
 test("names from outside cannot become markup", () => {

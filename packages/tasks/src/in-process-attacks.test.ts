@@ -139,6 +139,13 @@ def task_func(a, b):
     }
   });
 
+  test("a single answer that is read, in whichever half its test is altered", async () => {
+    const task = taskWith(`${PEEKED_TEST}    def test_two(self):\n        self.assertEqual(task_func(2, 2), 4)\n`);
+    const reader = `${LARGEST}import sys\nsys.modules["candidate"].SPYING.clear()\ndef task_func(a, b): return a + b if a == b else largest(sys._getframe(2).f_code)`;
+    const statuses = await Promise.all(Array.from({ length: 6 }, async () => (await run(reader, task)).status));
+    expect(statuses).toEqual(Array(6).fill("failed"));
+  });
+
   test("a program that knows the decoys and answers in the tests' place", async () => {
     const forger = `import ast, sys
 def forged(source, nonce):

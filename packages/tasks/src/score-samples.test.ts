@@ -40,6 +40,13 @@ async function score(samples: readonly Sample[], changes: Partial<ScoreSamplesOp
   return scoreSamples({ sandbox, benchmark: changes.benchmark ?? (await benchmarkOf()), samples, ks: [1, 2], seed: 1, ...changes });
 }
 
+test("a score by EvalPlus' base tests alone stands beside the one by all", async () => {
+  const row = JSON.stringify({ task_id: "T/0", prompt: "def f(x):\n", entry_point: "f", canonical_solution: "    return abs(x)\n", base_input: [[1]], plus_input: [[-1]], atol: 0 });
+  const benchmark = await readBenchmark("humaneval+", await temporaryFile("tasks.jsonl", row));
+  const { passAtK, basePassAtK } = await score([sample("T/0", "def f(x): return x"), sample("T/0", "def f(x): return 9")], { benchmark, ks: [1] });
+  expect([passAtK, basePassAtK].map((estimates) => estimates?.map(({ mean }) => mean))).toEqual([[0], [0.5]]);
+});
+
 test("samples are scored in their order, each distinct program of a task once", async () => {
   const zero = "def f(): return 0";
   const { results, passAtK, basePassAtK, counts } = await score([sample("T/0", zero), sample("T/1", zero), sample("T/0", "    return 0", "completion"), sample("T/1", "    return 1", "completion"), sample("T/0", zero), sample("T/1", "")]);

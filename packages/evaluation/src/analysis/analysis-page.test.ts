@@ -61,6 +61,7 @@ test("a difference is told from chance as it is", () => {
   expect(text).toContain("pass@1, greedy: +66.7 points (+33.3 points to +100.0 points). n = 6 tasks, 12 answers.");
   expect(text).toContain("local AR-ness, greedy: +0.750 (+0.750 to +0.750). n = 6 tasks, 12 answers.");
   expect(text).toContain("0 of 6 differences are inside the noise");
+  expect(text).toContain("an interval has no width: that is no certainty");
   expect(text).toContain("pass@1, greedy: -16.7 points (-50.0 points to 0.0 points); zero is inside the interval, so this may be chance. n = 6 tasks, 12 answers.");
   expect(text).toContain("coupled-grpo, step 5, cccccccccccc, greedy: 2 instead of 4 steps change pass@1 by -100.0 % relative, -83.3 points (-100.0 points to -50.0 points). n = 6 tasks.");
   expect(text).toContain("instruction-tuning, step 5, bbbbbbbbbbbb, greedy: 2 instead of 4 steps change pass@1 by 0.0 % relative, 0.0 points (0.0 points to 0.0 points); zero is inside the interval, so this may be chance.");

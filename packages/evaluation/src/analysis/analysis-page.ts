@@ -1,4 +1,4 @@
-import { describeDifference, escape, inPoints, isClear, page, percent } from "../page.ts";
+import { describeDifference, escape, inPoints, isClear, NO_WIDTH, page, percent } from "../page.ts";
 import type { Estimate } from "../report.ts";
 import type { Analysis, OrderAnalysis, SeriesAnalysis } from "./analyze.ts";
 import type { ArnessAtK } from "./arness-curves.ts";
@@ -16,7 +16,7 @@ export function renderAnalysisPage(analysis: Analysis): string {
   return page(
     "DiffuCoder decoding analysis",
     `<p>Of ${runs}. Intervals are 95 % bootstrap intervals over tasks: they tell what other tasks would have done to a figure, not what
-another training seed would. A difference whose interval holds zero, or whose two intervals overlap, is inside the noise.</p>
+another training seed would. A difference whose interval holds zero, or whose two intervals overlap, is inside the noise. ${NO_WIDTH}</p>
 ${benchmarks.map((benchmark) => benchmarkSection(benchmark, analysis)).join("\n")}`,
     FIGURE_STYLE,
   );
