@@ -55,6 +55,12 @@ Shape Call::shape(int input) const {
   return shape;
 }
 
+const float* Call::addend(int index, const Shape& shape) {
+  if (failed() || inputCount() <= index) return nullptr;
+  require(this->shape(index) == shape, "addend: expected the shape of the result, found another");
+  return input(index);
+}
+
 Numbers Call::output(int index, const Shape& shape, TF_DataType dtype) {
   const bool isRounded = dtype == TF_BFLOAT16;
   if (failed()) return {nullptr, isRounded};  // allocating would overwrite the failure

@@ -41,6 +41,8 @@ class Call {
   }
   float scalar(int index) const { return *input(index); }
   Numbers numbers(int index) const { return {TF_TensorData(inputs_[index]), TF_TensorType(inputs_[index]) == TF_BFLOAT16}; }
+  /** What is added to the result of this shape: the input after all others, if there is one. */
+  const float* addend(int index, const Shape& shape);
   float* output(int index, const Shape& shape) { return static_cast<float*>(output(index, shape, TF_FLOAT).data); }
   Numbers output(int index, const Shape& shape, TF_DataType dtype);
 

@@ -1,7 +1,7 @@
 // Axes: M rows of the result, N columns, K depth.
 //
-// Matrix products of training: left [.., M, K] or its transpose times right [.., K, N] or its transpose. The right operand is laid out in
-// panels once; then each piece of work, a block of rows by a block of columns, lays out its own rows and multiplies panel by panel, a
+// Matrix products of training: left [.., M, K] or its transpose times right [.., K, N] or its transpose, plus what may be added to it. The
+// right operand is laid out in panels once; then each piece of work, a block of rows by a block of columns, lays out its own rows and multiplies panel by panel, a
 // block of depth at a time. Panels of a block of depth stay in the first cache, rows and sums of a piece in the second.
 //
 // Source: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008.
@@ -21,11 +21,12 @@
 namespace diffucoder {
 namespace {
 
-constexpr int64_t kPieceRows = 64 / kTileRows * kTileRows;
-constexpr int64_t kPieceColumns = 1024;
-constexpr int64_t kDepthElements = 256;                         // of a block of depth
-constexpr int64_t kLeftStride = kDepthElements + kLanes;        // off a power of two, which would share cache sets
-constexpr int64_t kPackedRows = 64;                             // that are laid out at a time where lines are columns
+constexpr int64_t kStepRows = kBlockRows / kTileRows * kTileRows;  // that go through a panel together
+constexpr int64_t kPieceSteps = 8;                                 // at most
+constexpr int64_t kPieceColumns = 512;
+constexpr int64_t kDepthElements = 256;                   // of a block of depth
+constexpr int64_t kLeftStride = kDepthElements + kLanes;  // off a power of two, which would share cache sets
+constexpr int64_t kPackedRows = 64;                       // that are laid out at a time where lines are columns
 
 template <typename Operands>
 class Product {
@@ -39,9 +40,12 @@ class Product {
     PackedMatrix<Operands, Element> panels{nullptr, left.depth, right.count};
     panels.data = room.room<Element>(panels.elements());
     layOutPanels(right, panels);
+    // The more rows, the less often panels come from far away; but each thread is to have two pieces.
+    const int64_t rows = kStepRows * std::clamp<int64_t>(left.count / (2 * threadCount() * kStepRows), 1, kPieceSteps);
     const int64_t columnBlocks = (right.count + kPieceColumns - 1) / kPieceColumns;
-    parallelFor((left.count + kPieceRows - 1) / kPieceRows * columnBlocks, [&](int64_t piece) {
-      computePiece(left, piece / columnBlocks * kPieceRows, panels, piece % columnBlocks * kPieceColumns / kTileColumns, write);
+    parallelFor((left.count + rows - 1) / rows * columnBlocks, [&](int64_t piece) {
+      const int64_t row = piece / columnBlocks * rows, firstPanel = piece % columnBlocks * (kPieceColumns / kTileColumns);
+      computePiece(left, row, std::min(rows, left.count - row), panels, firstPanel, std::min(panels.panels(), firstPanel + kPieceColumns / kTileColumns), write);
     });
   }
 
@@ -58,23 +62,26 @@ class Product {
   }
 
   template <typename Write>
-  static void computePiece(const Lines& left, int64_t row, const PackedMatrix<Operands, Element>& panels, int64_t firstPanel, Write write) {
+  static void computePiece(const Lines& left, int64_t firstRow, int64_t rows, const PackedMatrix<Operands, Element>& panels, int64_t firstPanel, int64_t lastPanel, Write write) {
     [[maybe_unused]] typename Operands::Session session;
     thread_local Scratch rowRoom, sumRoom;
-    Element* rowsOfLeft = rowRoom.room<Element>(kPieceRows * kLeftStride);
-    float* sums = sumRoom.room(kPieceRows * kPieceColumns);
-    const int64_t rows = std::min(kPieceRows, left.count - row), lastPanel = std::min(panels.panels(), firstPanel + kPieceColumns / kTileColumns);
+    Element* rowsOfLeft = rowRoom.room<Element>(kPieceSteps * kStepRows * kLeftStride);
+    float* sums = sumRoom.room(kPieceSteps * kStepRows * kPieceColumns);
     const int64_t depthStep = kDepthElements * Operands::kValues;
     for (int64_t k = 0; k == 0 || k < left.depth; k += depthStep) {
       const int64_t depth = std::min(depthStep, left.depth - k);
-      layOut<Operands, true>(left, row, rows, k, depth, rowsOfLeft, kLeftStride);
+      layOut<Operands, true>(left, firstRow, rows, k, depth, rowsOfLeft, kLeftStride);
+      int64_t tiles = 0;
       for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
-        float* tile = sums + (left.depth > depthStep ? (panel - firstPanel) * kPieceRows * kTileColumns : 0);
-        const auto multiply = [&](auto isAdded) {
-          Operands::template multiplyPanel<isAdded()>(rowsOfLeft, kLeftStride, rows, panels.panel(panel) + Operands::depth(k) * kTileColumns, Operands::depth(depth), tile);
-        };
-        k == 0 ? multiply(std::false_type()) : multiply(std::true_type());
-        if (k + depthStep >= left.depth) write(row, rows, panel * kTileColumns, tile);
+        for (int64_t row = 0; row < rows; row += kStepRows) {
+          const int64_t count = std::min(kStepRows, rows - row);
+          float* tile = sums + (left.depth > depthStep ? tiles++ * kStepRows * kTileColumns : 0);
+          const auto multiply = [&](auto isAdded) {
+            Operands::template multiplyPanel<isAdded()>(rowsOfLeft + row * kLeftStride, kLeftStride, count, panels.panel(panel) + Operands::depth(k) * kTileColumns, Operands::depth(depth), tile);
+          };
+          k == 0 ? multiply(std::false_type()) : multiply(std::true_type());
+          if (k + depthStep >= left.depth) write(firstRow + row, count, panel * kTileColumns, tile);
+        }
       }
     }
   }
@@ -140,15 +147,17 @@ struct MatrixProduct {
     }
     Shape shape = leading;
     shape.insert(shape.end(), {rows, columns});
+    const float* addend = call.addend(2, shape);
     const Numbers result = call.output(0, shape, type);
     if (call.failed()) return;
     const bool isKnown = withPackedOperands(isRounded, [&](auto operands) {
       parallelFor(elementsOf(leading), [&](int64_t index) {
-        const Numbers target = result + index * rows * columns;
+        const int64_t first = index * rows * columns;
         Product<decltype(operands)>::compute(left.lines(left.matrixOf(index, leading), !isLeftTransposed), right.lines(right.matrixOf(index, leading), isRightTransposed), [=](int64_t row, int64_t count, int64_t column, const float* sums) {
           const int64_t width = std::min<int64_t>(kTileColumns, columns - column);
-          for (int64_t i = 0; i < count; i++) {
-            forEachRun(width, [&](int64_t j, auto get, auto put) { put(target + (row + i) * columns + column + j, get(sums + i * kTileColumns + j)); });
+          for (int64_t i = 0; i < count; i++, sums += kTileColumns) {
+            const int64_t at = first + (row + i) * columns + column;
+            forEachRun(width, [&](int64_t j, auto get, auto put) { put(result + at + j, addend == nullptr ? get(sums + j) : get(addend + at + j) + get(sums + j)); });
           }
         });
       });
@@ -160,7 +169,7 @@ struct MatrixProduct {
 }  // namespace
 
 void registerMatrixProduct() {
-  registerKernel<MatrixProduct>({"DiffucoderMatrixProduct", {"a: real", "b: real"}, {"product: real"}, {"transpose_a: int = 0", "transpose_b: int = 0", "rounded: int = 0"}});
+  registerKernel<MatrixProduct>({"DiffucoderMatrixProduct", {"a: real", "b: real", "addend: N * float"}, {"product: real"}, {"N: int >= 0 = 0", "transpose_a: int = 0", "transpose_b: int = 0", "rounded: int = 0"}});
 }
 
 }  // namespace diffucoder

@@ -107,13 +107,11 @@ struct Rounded {
 struct Tiled : Rounded {
   using Session = MatrixTiles;
 
-  /** All rows of a block are computed, whether they are there or not. */
+  /** All of a block's rows are computed, whether they are there or not. */
   template <bool IsAdded = false>
-  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t rows, const uint32_t* panel, int64_t depth, float* result, int64_t resultStride = kTileColumns) {
+  static void multiplyPanel(const uint32_t* left, int64_t stride, int64_t, const uint32_t* panel, int64_t depth, float* result, int64_t resultStride = kTileColumns) {
     static_assert(kBlockRows == 2 * kMatrixTile && kTileColumns == 2 * kMatrixTile && kDepthStep == 2 * kMatrixTile);
-    for (int64_t row = 0; row < rows; row += kBlockRows) {
-      multiplyMatrixTiles<IsAdded, true>(left + row * stride, stride, panel, kTileColumns, result + row * resultStride, resultStride, depth);
-    }
+    multiplyMatrixTiles<IsAdded, true>(left, stride, panel, kTileColumns, result, resultStride, depth);
   }
 };
 #endif

@@ -13,6 +13,9 @@ namespace {
 /** Looks at what is still running before the core is given away: about 50 microseconds. */
 constexpr int kSpins = 1000;
 
+/** Looks for new work before a thread falls asleep, which takes longer to wake from than many an operation takes. */
+constexpr int kWaits = 10000;
+
 /** A piece of work that has pieces itself runs them alone. */
 thread_local bool isAtWork = false;
 
@@ -22,7 +25,7 @@ struct Pool {
   std::condition_variable wake;
   const std::function<void(int64_t)>* body = nullptr;
   int64_t count = 0;
-  uint64_t round = 0;
+  std::atomic<uint64_t> round{0};
   std::atomic<int64_t> next{0};
   std::atomic<int> working{0};
   int helpers;
@@ -34,14 +37,16 @@ struct Pool {
   void serve() {
     uint64_t seen = 0;
     for (;;) {
+      for (int spins = 0; spins < kWaits && round.load(std::memory_order_relaxed) == seen; spins++) __builtin_ia32_pause();
       const std::function<void(int64_t)>* task;
       {
         std::unique_lock<std::mutex> lock(mutex);
-        wake.wait(lock, [&] { return round != seen && body != nullptr; });
+        wake.wait(lock, [&] { return round != seen; });
         seen = round;
-        task = body;  // the caller clears `body` while the last indices are still at work
-        working.fetch_add(1, std::memory_order_relaxed);
+        task = body;  // none if the others are done already
+        if (task != nullptr) working.fetch_add(1, std::memory_order_relaxed);
       }
+      if (task == nullptr) continue;
       take(*task);
       working.fetch_sub(1, std::memory_order_release);
     }
@@ -65,7 +70,7 @@ struct Pool {
     take(task);
     {
       std::lock_guard<std::mutex> lock(mutex);
-      body = nullptr;  // a thread that wakes only now finds nothing to do
+      body = nullptr;  // a thread that comes only now finds nothing to do
     }
     for (int spins = 0; working.load(std::memory_order_acquire) != 0; spins++) {
       if (spins < kSpins) {
@@ -77,13 +82,16 @@ struct Pool {
   }
 };
 
-int threadCount() {
-  const char* setting = std::getenv("TF_NUM_INTRAOP_THREADS");
-  const int wanted = setting == nullptr ? 0 : std::atoi(setting);
-  return wanted > 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
-}
-
 }  // namespace
+
+int threadCount() {
+  static const int count = [] {
+    const char* setting = std::getenv("TF_NUM_INTRAOP_THREADS");
+    const int wanted = setting == nullptr ? 0 : std::atoi(setting);
+    return wanted > 0 ? wanted : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  }();
+  return count;
+}
 
 void parallelFor(int64_t count, const std::function<void(int64_t)>& body) {
   static Pool* pool = new Pool(threadCount());  // never destroyed: its threads outlive static storage

@@ -5,9 +5,13 @@
 
 namespace diffucoder {
 
+/** Threads that TF_NUM_INTRAOP_THREADS allows, or the machine. */
+int threadCount();
+
 /**
- * Runs `body(0)` ... `body(count - 1)` on the threads that TF_NUM_INTRAOP_THREADS allows, in any order. Who runs what
- * never shows in the result as long as each index writes to places of its own.
+ * Runs `body(0)` ... `body(count - 1)` on so many threads, in any order. Who runs what
+ * never shows in the result as long as each index writes to places of its own. A body that
+ * calls it runs its own pieces alone.
  */
 void parallelFor(int64_t count, const std::function<void(int64_t)>& body);
 

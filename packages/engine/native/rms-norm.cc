@@ -44,6 +44,7 @@ struct RmsNormGradient {
     const int64_t rows = shape[0], hidden = shape[1];
     const float *x = call.input(0), *scale = call.input(1), *inverse = call.input(2);
     const Numbers dy = call.numbers(3);
+    const float* addend = call.addend(4, shape);
     float *dx = call.output(0, shape), *dScale = call.output(1, {hidden});
     if (call.failed()) return;
     const int64_t pieces = (rows + kRows - 1) / kRows;
@@ -60,7 +61,8 @@ struct RmsNormGradient {
         forEachRun(hidden, [&](int64_t i, auto get, auto put) {
           const Vector value = get(input + i), slope = get(output + i);
           const Vector scaled = slope * get(scale + i);
-          put(dx + row * hidden + i, (scaled - value * pull) * factor);
+          const Vector dxI = (scaled - value * pull) * factor;
+          put(dx + row * hidden + i, addend == nullptr ? dxI : get(addend + row * hidden + i) + dxI);
           put(share + i, get(share + i) + slope * value * factor);
         });
       }
@@ -81,7 +83,7 @@ void sumRows(const float* matrix, int64_t rows, int64_t columns, float* sums) {
 
 void registerRmsNorm() {
   registerKernel<RmsNorm>({"DiffucoderRmsNorm", {"x: float", "scale: float"}, {"y: real", "inverse: float"}, {"epsilon: float"}});
-  registerKernel<RmsNormGradient>({"DiffucoderRmsNormGradient", {"x: float", "scale: float", "inverse: float", "dy: real"}, {"dx: float", "d_scale: float"}});
+  registerKernel<RmsNormGradient>({"DiffucoderRmsNormGradient", {"x: float", "scale: float", "inverse: float", "dy: real", "addend: N * float"}, {"dx: float", "d_scale: float"}, {"N: int >= 0 = 0"}});
 }
 
 }  // namespace diffucoder

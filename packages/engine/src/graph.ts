@@ -35,6 +35,8 @@ export const shapeOf = (dimensions: readonly number[]): Shape => ({ dim: dimensi
 /** A growing list of nodes with the few constructors that more than one place needs. */
 export class Graph {
   readonly nodes: Node[] = [];
+  /** Shapes of outputs, by their names, as far as they are known. */
+  readonly shapes = new Map<string, readonly number[]>();
   readonly #constants = new Map<string, string>();
   #unnamed = 0;
 

@@ -5,7 +5,7 @@ import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, req
 import { DataType, Graph, shapeOf } from "./graph.ts";
 import { NativeKeptTensor } from "./kept-tensor.ts";
 import { hasNativeKernels } from "./native-kernels.ts";
-import { withOwnProducts } from "./own-products.ts";
+import { foldSums, withOwnProducts } from "./own-products.ts";
 import {
   elementCount,
   isTrainGraph,
@@ -48,7 +48,7 @@ export class NativeProgram implements Program {
         return [name, recordGraph({ graph, recorder, spec, reads, name, graphSpec })];
       }),
     );
-    const computed = hasNativeKernels() ? withOwnProducts(graph) : graph;
+    const computed = hasNativeKernels() ? foldSums(withOwnProducts(graph), graph.shapes) : graph;
     this.#session = loadSession(this.#binding, spec.dtype === "bf16" ? roundMatrixProducts(computed) : computed);
     const zeros = zerosOf(spec);
     this.#write("variable", zeros);

@@ -6,9 +6,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, resolveDtype } from "./backend.ts";
+import { EagerProgram } from "./eager-program.ts";
 import { DataType, Graph } from "./graph.ts";
 import { hasNativeKernels, nativeKernelLevel, runNativeKernel } from "./native-kernels.ts";
-import { withOwnProducts } from "./own-products.ts";
+import { nativeBackend } from "./native-backend.ts";
+import { NativeProgram } from "./native-program.ts";
+import { foldSums, withOwnProducts } from "./own-products.ts";
+import { loadSession } from "./session.ts";
 
 let isFastInBf16 = false;
 beforeAll(async () => {
@@ -30,6 +34,60 @@ it("takes the place of libtensorflow's products of fp32", () => {
     { name: "b", op: "DiffucoderMatrixProduct", input: ["x", "a"], attr: { transpose_a: { i: 1 }, transpose_b: { i: 0 } } },
     graph.nodes[3],
   ]);
+});
+
+describe("sums within operations", () => {
+  it("take the place of additions of the same shape that alone read a result", () => {
+    const graph = new Graph();
+    const own = (name: string, ...input: string[]) => graph.add("DiffucoderMatrixProduct", input, {}, name);
+    const add = (name: string, ...input: string[]) => graph.add("Add", input, {}, name);
+    graph.add("Reshape", ["x"], {}, "hidden");
+    own("a", "hidden", "w", "^first");
+    add("a sum", "hidden", "a");
+    graph.add("DiffucoderRmsNormGradient", ["a sum", "scale", "inverse", "dy"], {}, "slopes");
+    add("slope sum", "slopes", "a sum");
+    own("b", "slope sum", "w");
+    add("broadcast", "b", "bias");
+    own("c", "slopes:1", "w");
+    add("read twice", "hidden", "c");
+    graph.add("Neg", ["c"], {}, "reader");
+    own("e", "w", "w");
+    graph.add("Neg", ["w"], {}, "after");
+    add("after sum", "after", "e"); // what was recorded later might depend on it
+    const shapes = new Map<string, readonly number[]>([...["hidden", "a", "a sum", "slopes", "slope sum", "b", "broadcast", "c", "read twice", "e", "after", "after sum"].map((name) => [name, [2, 3]] as const), ["bias", [3]]]);
+    expect(foldSums(graph, shapes).nodes).toEqual([
+      { name: "hidden", op: "Reshape", input: ["x"], attr: {} },
+      { name: "a", op: "DiffucoderMatrixProduct", input: ["hidden", "w", "hidden", "^first"], attr: { N: { i: 1 } } },
+      { name: "slopes", op: "DiffucoderRmsNormGradient", input: ["a", "scale", "inverse", "dy", "a"], attr: { N: { i: 1 } } },
+      { name: "b", op: "DiffucoderMatrixProduct", input: ["slopes", "w"], attr: {} },
+      ...graph.nodes.slice(6),
+    ]);
+  });
+
+  it("are those of eager execution, broadcast ones too", () => {
+    const shape = [5, 5] as const;
+    const spec = {
+      variables: { w: shape, bias: [5] },
+      dtype: "fp32" as const,
+      graphs: {
+        g: {
+          inputs: { x: { dtype: "float32" as const, shape } },
+          build: ({ x }: Record<string, tf.Tensor>, { w, bias }: Record<string, tf.Tensor>) => {
+            const hidden = tf.add(tf.neg(x!), tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D));
+            return { residual: tf.add(hidden, tf.matMul(hidden, w as tf.Tensor2D)), biased: tf.add(tf.matMul(hidden, w as tf.Tensor2D), bias!) };
+          },
+        },
+      },
+    };
+    const values = (pace: number, length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * pace));
+    const [native, eager] = [new NativeProgram(spec), new EagerProgram(spec)].map((program) => {
+      program.writeVariables(new Map([["w", { shape, data: values(1.3, 25) }], ["bias", { shape: [5], data: values(0.7, 5) }]]));
+      const results = program.run("g", { x: values(0.9, 25) });
+      program.dispose();
+      return results;
+    });
+    for (const name of ["residual", "biased"]) native![name]!.forEach((value, i) => expect(Math.abs(value - eager![name]![i]!)).toBeLessThan(2e-6));
+  });
 });
 
 interface Product {
@@ -141,6 +199,34 @@ describe("own matrix product", () => {
       });
       expect([...result]).toEqual(expected);
     });
+  });
+
+  it.each([
+    { op: "DiffucoderMatrixProduct", inputs: [[40, 300], [300, 70]], attr: {}, shape: [40, 70] },
+    { op: "DiffucoderRmsNormGradient", inputs: [[40, 70], [70], [40], [40, 70]], attr: {}, shape: [40, 70] },
+  ])("$op adds what it is given, to the bits of an addition apart", ({ op, inputs, attr, shape }) => {
+    const wide = { T: { type: DataType.float32 } };
+    const feeds = [...inputs, shape].map((size, i) => ({ size, values: Float32Array.from({ length: size.reduce((a, b) => a * b) }, (_, at) => Math.sin(at * (i + 1.3))) }));
+    const run = (isWithin: boolean, addendSize = shape) => {
+      const graph = new Graph();
+      const read = feeds.map(({ size }, i) => graph.placeholder(`input_${i}`, DataType.float32, i === inputs.length ? addendSize : size));
+      graph.add(op, isWithin ? read : read.slice(0, -1), { ...attr, N: { i: Number(isWithin) } }, "kernel");
+      graph.add(isWithin ? "Identity" : "Add", isWithin ? ["kernel"] : [read.at(-1)!, "kernel"], wide, "sum");
+      const { binding } = nativeBackend();
+      const session = loadSession(binding, graph);
+      const ids = feeds.map(({ size, values }, i) => binding.createTensor(i === inputs.length ? addendSize : size, DataType.float32, values));
+      try {
+        const [sum] = binding.runSavedModel(session, ids, read.map((name) => `${name}:0`).join(), "sum:0");
+        const values = binding.tensorDataSync(sum!.id);
+        binding.deleteTensor(sum!.id);
+        return values;
+      } finally {
+        for (const id of ids) binding.deleteTensor(id);
+        binding.deleteSavedModel(session);
+      }
+    };
+    expect(run(true)).toEqual(run(false));
+    expect(() => run(true, [shape[1]!, shape[0]!])).toThrow("addend: expected the shape of the result, found another");
   });
 
   it("tells of operands that do not fit", () => {

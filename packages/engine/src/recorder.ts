@@ -69,9 +69,11 @@ export class Recorder {
         for (const [index, name] of (INFERRED_TYPES[op] ?? []).entries()) attr[name] ??= { type: this.#dtypeOfId.get(inputs[index]!)! };
         const outputs = binding.executeOp(op, attributes, inputs, outputCount);
         const node = this.#graph.add(op, names, attr);
-        outputs.forEach(({ id, dtype }, index) => {
-          this.#nameOfId.set(id, index === 0 ? node : `${node}:${index}`);
+        outputs.forEach(({ id, dtype, shape }, index) => {
+          const name = index === 0 ? node : `${node}:${index}`;
+          this.#nameOfId.set(id, name);
           this.#dtypeOfId.set(id, dtype);
+          this.#graph.shapes.set(name, shape);
         });
         return outputs;
       },
