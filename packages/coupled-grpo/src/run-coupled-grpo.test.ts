@@ -265,7 +265,7 @@ test("of a right and a wrong answer, about as likely at first, the right one win
   const { summary } = await run(store, { recipe, execution: {} });
   const { passRateAtStart, passRateAtEnd, rewardAtStart, rewardAtEnd } = summary as Record<string, number>;
   expect(passRateAtEnd! - passRateAtStart!).toBeGreaterThan(0.2);
-  expect(rewardAtEnd! - rewardAtStart!).toBeGreaterThan(0.2);
+  expect(rewardAtEnd! - rewardAtStart!).toBeGreaterThan(0.1); // either answer earns what form is worth
 });
 
 test("a policy can be reinforced again; its start is then told by its own name", async () => {
