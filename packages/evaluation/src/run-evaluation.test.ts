@@ -173,17 +173,17 @@ describe("a report", () => {
   });
 
   it("gives the pass@k that its samples give at each temperature, and samples that differ", async () => {
-    const samples = { perTask: 6, temperatures: [1.6, 0.1] };
+    const samples = { perTask: 6, temperatures: [1.8, 0.1] };
     const { outputs } = await workplace.evaluate({ candidate: half }, { ...RECIPE, samples, passAt: [1, 3, 6], arnessK: [3] });
     const [scores] = (await reportOf(outputs)).checkpoints[0]!.benchmarks;
-    const sampled = (await samplesOf(outputs)).filter(({ temperature }) => temperature === 1.6);
+    const sampled = (await samplesOf(outputs)).filter(({ temperature }) => temperature === 1.8);
     const passedOf = tasks.map(({ id }) => sampled.filter(({ task_id, passed }) => task_id === id && passed).length);
     expect(sampled).toHaveLength(12);
     expect(passedOf[0]).toBeGreaterThan(0);
     expect(passedOf[0]).toBeLessThan(6);
     // Of 6 samples c pass: C(6, k) - C(6 - c, k) of the C(6, k) choices of k hold one that does.
     const choose = (n: number, k: number): number => (k === 0 ? 1 : n < k ? 0 : (choose(n - 1, k - 1) * n) / k);
-    expect(scores!.scores.map(({ temperature, samplesPerTask }) => [temperature, samplesPerTask])).toEqual([[0, 1], [1.6, 6], [0.1, 6]]);
+    expect(scores!.scores.map(({ temperature, samplesPerTask }) => [temperature, samplesPerTask])).toEqual([[0, 1], [1.8, 6], [0.1, 6]]);
     const { passAtK } = scores!.scores[1]!;
     expect(passAtK.map(({ k }) => k)).toEqual([1, 3, 6]);
     for (const { k, mean: found, interval } of passAtK) {
@@ -192,7 +192,7 @@ describe("a report", () => {
       bootstrapInterval(rates, SEED).forEach((bound, i) => expect(interval[i]).toBeCloseTo(bound, 12));
     }
     expect(scores!.arness.local.map(({ k }) => k)).toEqual([3]);
-    const distinct = (lines: readonly SampleLine[]) => new Set(lines.filter(({ temperature, task_id }) => temperature === 1.6 && task_id === tasks[0]!.id).map(({ completion }) => completion)).size;
+    const distinct = (lines: readonly SampleLine[]) => new Set(lines.filter(({ temperature, task_id }) => temperature === 1.8 && task_id === tasks[0]!.id).map(({ completion }) => completion)).size;
     expect(distinct(sampled)).toBeGreaterThan(1);
     // When only the likeliest token is left to draw, samples are one.
     const certain = await workplace.evaluate({ candidate: half }, { ...RECIPE, samples, passAt: [1], decoding: { ...DECODING, topP: 1e-9 } });
