@@ -75,17 +75,28 @@ async function startWorker(home: Home, queues: readonly QueueName[], code: strin
 
 /** Changes whenever a source file of the workspace does; installed packages do not change under a worker. */
 export function codeVersion(): string {
-  const hash = createHash("sha256").update(process.env.DIFFUCODER_STAGES ?? "");
-  if (runsFromSource) {
-    const packages = resolve(dirname(siblingModule("worker")), "../..");
-    for (const name of readdirSync(packages).sort()) {
-      const sources = join(packages, name, "src");
-      if (!existsSync(sources)) continue;
-      for (const file of readdirSync(sources, { recursive: true, encoding: "utf8" }).sort()) {
-        const { size, mtimeMs } = statSync(join(sources, file));
-        if (!file.endsWith(".test.ts")) hash.update(`${name}/${file} ${size} ${mtimeMs}\n`);
-      }
+  const sources = runsFromSource ? versionOfSources(resolve(dirname(siblingModule("worker")), "../..")) : "";
+  return createHash("sha256").update(`${process.env.DIFFUCODER_STAGES ?? ""}\n${sources}`).digest("hex").slice(0, 16);
+}
+
+/**
+ * Changes whenever a file does that a stage's code digest may depend on: a worker computes that digest once.
+ *
+ * @param packages folder of the workspace's packages
+ */
+export function versionOfSources(packages: string): string {
+  const hash = createHash("sha256");
+  const folders = readdirSync(packages).flatMap((name) => SOURCE_FOLDERS.map((folder) => join(name, folder)));
+  for (const folder of folders.filter((name) => existsSync(join(packages, name))).sort()) {
+    for (const file of readdirSync(join(packages, folder), { recursive: true, encoding: "utf8" }).sort()) {
+      if (NO_SOURCES.test(file)) continue;
+      const { size, mtimeMs } = statSync(join(packages, folder, file));
+      hash.update(`${folder}/${file} ${size} ${mtimeMs}\n`);
     }
   }
-  return hash.digest("hex").slice(0, 16);
+  return hash.digest("hex");
 }
+
+/** Of a package: TypeScript with what lies beside it, and C++. */
+const SOURCE_FOLDERS = ["src", "native"];
+const NO_SOURCES = /\.test\.ts$|^build(\/|$)/;
