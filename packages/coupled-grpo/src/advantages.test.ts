@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
+import { advantagesOf, mixedGroupShare } from "./advantages.ts";
+
+const leaveOneOutAdvantages = (rewards: readonly (number | null)[]) => advantagesOf(rewards, "leave-one-out");
 
 const rewards = fc.array(fc.double({ min: 0, max: 2.5, noNaN: true }), { minLength: 2, maxLength: 12 });
 
@@ -36,12 +38,19 @@ test("advantages sum to zero and are G / (G - 1) times the distance from the mea
   );
 });
 
+test("the mean of all for a baseline, and its standard deviations for a unit", () => {
+  expect([...advantagesOf([2, 0, null, 1], "mean")]).toEqual([1, -1, 0, 0]);
+  // Standard deviation of 2, 0 and 1: 1.
+  [...advantagesOf([2, 0, null, 1], "standardized")].forEach((advantage, i) => expect(advantage).toBeCloseTo([1 / 1.0001, -1 / 1.0001, 0, 0][i]!, 6));
+  expect([...advantagesOf([0.5, 0.5], "standardized")]).toEqual([0, 0]);
+});
+
 test("missing rewards change nothing for the known ones", () => {
   fc.assert(
-    fc.property(rewards, fc.nat(), (values, at) => {
+    fc.property(rewards, fc.nat(), fc.constantFrom("leave-one-out", "mean", "standardized"), (values, at, baseline) => {
       const index = at % (values.length + 1);
-      const withGap = leaveOneOutAdvantages([...values.slice(0, index), null, ...values.slice(index)]);
-      expect(withGap.filter((_, i) => i !== index)).toEqual(leaveOneOutAdvantages(values));
+      const withGap = advantagesOf([...values.slice(0, index), null, ...values.slice(index)], baseline);
+      expect(withGap.filter((_, i) => i !== index)).toEqual(advantagesOf(values, baseline));
       expect(withGap[index]).toBe(0);
     }),
   );

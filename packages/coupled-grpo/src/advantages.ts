@@ -1,17 +1,26 @@
+import type { Recipe } from "./config.ts";
+
 /**
- * Leave-one-out advantages of one group: each reward minus the mean of the others, not divided by the
- * group's spread. A reward of `null` (the sandbox failed, not the program) is left out of every mean and
- * gets advantage 0, so that a fault of ours never teaches the model anything.
+ * Advantages of one group: each reward less a baseline. A reward of `null` (the sandbox failed, not the program) is left out of every
+ * mean and gets advantage 0, so that a fault of ours never teaches the model anything.
+ *
+ *     leave-one-out  less the mean of the others
+ *     mean           less the mean of all: (G - 1) / G times that, G being the number of rewards
+ *     standardized   that, divided by the rewards' standard deviation + 1e-4
  *
  * @param rewards one per completion of the same task
- * @source DiffuCoder, arXiv:2506.20639v2, section 4 (leave-one-out variant of the GRPO baseline)
+ * @source DiffuCoder, arXiv:2506.20639v2, section 4 (mean, and leave-one-out, which its code has); DeepSeekMath, arXiv:2402.03300 (standardized)
  */
-export function leaveOneOutAdvantages(rewards: readonly (number | null)[]): Float32Array {
+export function advantagesOf(rewards: readonly (number | null)[], baseline: Recipe["advantage"]): Float32Array {
   const known = rewards.filter((reward) => reward !== null);
+  if (known.length < 2) return new Float32Array(rewards.length);
   const sum = known.reduce((total, reward) => total + reward, 0);
+  const mean = sum / known.length;
+  const spread = Math.sqrt(known.reduce((total, reward) => total + (reward - mean) ** 2, 0) / (known.length - 1));
   return Float32Array.from(rewards, (reward) => {
-    if (reward === null || known.length < 2) return 0;
-    return reward - (sum - reward) / (known.length - 1);
+    if (reward === null) return 0;
+    if (baseline === "leave-one-out") return reward - (sum - reward) / (known.length - 1);
+    return baseline === "mean" ? reward - mean : (reward - mean) / (spread + 1e-4);
   });
 }
 

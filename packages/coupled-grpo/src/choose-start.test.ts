@@ -97,7 +97,7 @@ test("a measurement is what samples of the selection split earn", async () => {
     },
   );
   const scores = await scoreAnswers(sandbox, rollouts);
-  const rewards = scores.map((score) => rewardOf(score, { code: 2, format: 0.5 }));
+  const rewards = scores.map((score) => rewardOf(score, recipeSchema.parse({ rounds: 1 })));
   expect(measured[1]).toEqual({ step: STEPS.half, passRate: scores.filter((score) => score.status === "passed").length / 16, mixedGroups: mixedGroupShare(groupsOf(rewards, 8)) });
 });
 

@@ -99,6 +99,6 @@ async function measure(
   if (known.length === 0) throw new NoRewards(`candidate of step ${step}`, scores.length);
   return {
     passRate: known.filter(({ passed }) => passed).length / known.length,
-    mixedGroups: mixedGroupShare(groupsOf(scores.map((score) => rewardOf(score, recipe.reward)), groupSize)),
+    mixedGroups: mixedGroupShare(groupsOf(scores.map((score) => rewardOf(score, recipe)), groupSize)),
   };
 }

@@ -1,6 +1,7 @@
-export { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
-export { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
-export { drawCoupledMasks, type CoupledMasks, type MaskSeed } from "./coupled-masks.ts";
+export { advantagesOf, mixedGroupShare } from "./advantages.ts";
+export { executionSchema, recipeSchema, type Estimator, type Execution, type Objective, type Recipe } from "./config.ts";
 export { NoRewards, NoStartInWindow } from "./errors.ts";
+export { drawPasses, estimateShape, type EstimateShape, type MaskSeed, type Pass } from "./estimate.ts";
 export { policyLoss } from "./policy-loss.ts";
+export { PRESETS, type PresetName } from "./presets.ts";
 export { coupledGrpoStage } from "./run-coupled-grpo.ts";

@@ -3,6 +3,7 @@ import { loadBackend } from "@diffucoder/engine";
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
+import type { Objective } from "./config.ts";
 import { policyLoss } from "./policy-loss.ts";
 
 beforeAll(async () => {
@@ -35,17 +36,27 @@ function tensorsOf({ logProbs, oldLogProbs, referenceLogProbs, advantages, live 
   };
 }
 
-function evaluate(values: Case, options: { clip: number; klWeight: number }): Result {
+interface Options {
+  readonly clip: number;
+  readonly klWeight: number;
+  readonly clipAbove?: number;
+  readonly kind?: Objective["kind"];
+  readonly batchSize?: number;
+}
+
+const optionsOf = ({ klWeight, kind = "token", batchSize = 1, ...clips }: Options) => ({ objective: { kind, ...clips }, klWeight, batchSize });
+
+function evaluate(values: Case, options: Options): Result {
   return tf.tidy(() => {
-    const { loss, divergence, clippedShare, ratios } = policyLoss(tensorsOf(values), options);
+    const { loss, divergence, clippedShare, ratios } = policyLoss(tensorsOf(values), optionsOf(options));
     return { loss: loss.arraySync(), divergence: divergence.arraySync(), clippedShare: clippedShare.arraySync(), ratios: ratios.arraySync() };
   });
 }
 
-function gradient(values: Case, options: { clip: number; klWeight: number }): number[] {
+function gradient(values: Case, options: Options): number[] {
   return tf.tidy(() => {
     const inputs = tensorsOf(values);
-    const loss = (logProbs: tf.Tensor) => policyLoss({ ...inputs, logProbs: logProbs as tf.Tensor1D }, options).loss;
+    const loss = (logProbs: tf.Tensor) => policyLoss({ ...inputs, logProbs: logProbs as tf.Tensor1D }, optionsOf(options)).loss;
     return [...tf.grad(loss)(inputs.logProbs).dataSync()];
   });
 }
@@ -67,6 +78,58 @@ test("the loss is the clipped gain on the side where clipping costs, averaged ov
   expect(loss).toBeCloseTo(-(2 + 1.2 - 1.5 + 0.5 - 0.8) / 5, 6);
   expect(clippedShare).toBeCloseTo(4 / 5, 6);
   RATIOS.forEach((ratio, i) => expect(ratios[i]).toBeCloseTo(ratio, 5));
+});
+
+test("the range above may be wider than the one below", () => {
+  const { loss, clippedShare } = evaluate(CLIPPING, { clip: 0.2, clipAbove: 0.5, klWeight: 0 });
+  expect(loss).toBeCloseTo(-(2 + 1.5 - 1.5 + 0.5 - 0.8) / 5, 6);
+  expect(clippedShare).toBeCloseTo(2 / 5, 6);
+});
+
+/** Three completions of three tokens; the first has one token that is not live, the last none that is. */
+const COMPLETIONS: Case = {
+  logProbs: [-1, -2, 9, -1, -1, -1, -4, -4, -4],
+  oldLogProbs: [-1.5, -2.1, -9, -1.2, -0.4, -1.4, 0, 0, 0],
+  referenceLogProbs: [-1, -1, 0, -1, -1.5, -2, 0, 0, 0],
+  advantages: [2, 2, 2, -1, -1, -1, 5, 5, 5],
+  live: [1, 1, 0, 1, 1, 1, 0, 0, 0],
+};
+// Mean log-probability now and before: -1.5 and -1.8; -1 and -1.
+const FIRST = Math.exp(0.3);
+
+test("a sequence's ratio is that of its mean live log-probabilities, and its penalty k2 of them", () => {
+  const { loss, divergence, clippedShare, ratios } = evaluate(COMPLETIONS, { kind: "sequence", batchSize: 3, clip: 0.2, klWeight: 0.5 });
+  expect(ratios).toEqual([expect.closeTo(FIRST, 5), 1, 1]);
+  expect(clippedShare).toBeCloseTo(1 / 2, 6);
+  // The reference's means are -1 and -1.5.
+  expect(divergence).toBeCloseTo((0.5 ** 2 / 2 + 0.5 ** 2 / 2) / 2, 5);
+  expect(loss).toBeCloseTo(-(1.2 * 2 - 1) / 2 + 0.5 * divergence, 5);
+});
+
+test("a sequence's gradient is shared by its live tokens, and zero where clipping binds", () => {
+  const found = gradient(COMPLETIONS, { kind: "sequence", batchSize: 3, clip: 0.2, klWeight: 0 });
+  [0, 0, 0, 1 / 6, 1 / 6, 1 / 6, 0, 0, 0].forEach((expected, i) => expect(found[i]).toBeCloseTo(expected, 5));
+});
+
+test("stable: completions count by their clipped ratios, whatever the sign of their advantage", () => {
+  const found = gradient(COMPLETIONS, { kind: "stable", batchSize: 3, clip: 0.2, klWeight: 0 });
+  // Weights 1.2 and 1 of 2.2; advantages 2 and -1; two and three live tokens.
+  [-(1.2 / 2.2) * 2 / 2, -(1.2 / 2.2) * 2 / 2, 0, ...[1, 1, 1].map(() => (1 / 2.2) / 3), 0, 0, 0].forEach((expected, i) => expect(found[i]).toBeCloseTo(expected, 5));
+  // An outlier of ratio 100 with a negative advantage: PPO's clip lets it through, here no gradient exceeds the largest of one completion's.
+  const outlier: Case = { ...COMPLETIONS, oldLogProbs: COMPLETIONS.oldLogProbs.map((value, i) => (i > 2 && i < 6 ? -1 - Math.log(100) : value)) };
+  const largest = (kind: Objective["kind"]) => Math.max(...gradient(outlier, { kind, batchSize: 3, clip: 0.2, klWeight: 0 }).map(Math.abs));
+  expect(largest("sequence")).toBeGreaterThan(10);
+  expect(largest("stable")).toBeLessThanOrEqual(1);
+});
+
+test.each(["token", "sequence", "stable"] as const)("%s: at equal policies every ratio is 1, nothing is clipped, and no completion without a live token counts", (kind) => {
+  const same = { ...COMPLETIONS, oldLogProbs: COMPLETIONS.logProbs, referenceLogProbs: COMPLETIONS.logProbs };
+  const { divergence, clippedShare, ratios } = evaluate(same, { kind, batchSize: 3, clip: 0.2, klWeight: 1 });
+  expect([divergence, clippedShare]).toEqual([0, 0]);
+  expect(new Set(ratios)).toEqual(new Set([1]));
+  const found = gradient(same, { kind, batchSize: 3, clip: 0.2, klWeight: 1 });
+  expect(found.slice(6).map(Math.abs)).toEqual([0, 0, 0]);
+  expect(Math.min(found[3]!, -found[0]!)).toBeGreaterThan(0);
 });
 
 test("the penalty is k3 of the step to the reference", () => {

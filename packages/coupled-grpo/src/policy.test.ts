@@ -10,6 +10,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { reinforcementTasks } from "../test/fixtures.ts";
 import { recipeSchema } from "./config.ts";
+import { PRESET_NAMES } from "./presets.ts";
 import { layOutPolicyBatch, type PolicyBatch } from "./policy-batch.ts";
 import { Policy } from "./policy.ts";
 import type { Rollout } from "./rollout.ts";
@@ -43,9 +44,9 @@ const ADVANTAGES = [2, -2, 1, -1];
 const advantages = Float32Array.from(ADVANTAGES.flatMap((advantage) => Array.from({ length: SHAPE.windowLength }, () => advantage)));
 
 const batchAt = (step: number): PolicyBatch =>
-  layOutPolicyBatch({ rollouts, windowLength: SHAPE.windowLength, maskId: MASK, noiseRange: [0.2, 0.8], seed: 1, step });
+  layOutPolicyBatch({ rollouts, windowLength: SHAPE.windowLength, maskId: MASK, estimator: recipeSchema.parse({ rounds: 1 }).logProbs, seed: 1, step });
 
-type Changes = Omit<Parameters<typeof recipeSchema.parse>[0] & object, "optimizer"> & { optimizer?: object };
+type Changes = Readonly<Record<string, unknown>> & { readonly optimizer?: object };
 
 const open: Policy[] = [];
 let shared: Policy;
@@ -161,7 +162,7 @@ test("an update makes completions of positive advantage likelier, and those of n
 
 test("tokens behind the end of an answer teach nothing", () => {
   const changedAfterEnd = rollouts.map((rollout, sample) => ({ ...rollout, liveLength: sample === 0 ? 7 : 1 }));
-  const batch = layOutPolicyBatch({ rollouts: changedAfterEnd, windowLength: SHAPE.windowLength, maskId: MASK, noiseRange: [0.2, 0.8], seed: 1, step: 1 });
+  const batch = layOutPolicyBatch({ rollouts: changedAfterEnd, windowLength: SHAPE.windowLength, maskId: MASK, estimator: recipeSchema.parse({ rounds: 1 }).logProbs, seed: 1, step: 1 });
   const updateWith = (dead: number) => {
     const policy = freshPolicy();
     const old = policy.logProbs(batch);
@@ -196,15 +197,15 @@ test("reading log-probabilities leaves weights and moments alone", () => {
 
 test("clip and klWeight of the recipe reach the loss", async () => {
   const batch = batchAt(1);
-  const updateWith = async (changes: object) => {
+  const updateWith = async (changes: Changes) => {
     const policy = await createPolicy(changes);
     const current = policy.logProbs(batch);
     const shifted = (by: number) => current.map((value) => value - by);
     const terms = { advantages: new Float32Array(COUNT), oldLogProbs: shifted(Math.log(1.25)), referenceLogProbs: shifted(Math.LN2) };
     return policy.update(batch, terms, { learningRate: 0.01, step: 1 });
   };
-  expect((await updateWith({ clip: 0.3 })).clippedShare).toBe(0);
-  const { loss, divergence, clippedShare } = await updateWith({ clip: 0.2, klWeight: 0.5 });
+  expect((await updateWith({ objective: { clip: 0.3 } })).clippedShare).toBe(0);
+  const { loss, divergence, clippedShare } = await updateWith({ objective: { clip: 0.2 }, klWeight: 0.5 });
   expect(clippedShare).toBe(1);
   // The reference is half as likely everywhere: k3 = 1/2 + ln 2 - 1.
   expect(divergence).toBeCloseTo(Math.LN2 - 0.5, 5);
@@ -244,6 +245,31 @@ test("epsilon, learning rate and weight decay of the recipe reach the optimizer"
     const share = shape.length > 1 ? 1 - 0.1 * 0.5 : 1;
     data.forEach((value, i) => expect(decayed.get(name)!.data[i]).toBeCloseTo(share * value, 5));
   }
+});
+
+test.each(PRESET_NAMES)("%s: before any update every ratio is exactly 1 and nothing diverges, and an update moves the policy", async (preset) => {
+  const policy = await createPolicy({ preset });
+  const { logProbs: estimator } = recipeSchema.parse({ rounds: 1, preset });
+  const batchOf = (step: number) => layOutPolicyBatch({ rollouts, windowLength: SHAPE.windowLength, maskId: MASK, estimator, seed: 1, step });
+  const batch = batchOf(1);
+  const old = policy.logProbs(batch);
+  const update = () => policy.update(batch, { advantages, oldLogProbs: old, referenceLogProbs: old }, { learningRate: 0.01, step: 1 });
+  const { ratios, divergence, clippedShare, gradientNorm } = update();
+  expect(new Set(ratios)).toEqual(new Set([1]));
+  expect([divergence, clippedShare]).toEqual([0, 0]);
+  expect(gradientNorm).toBeGreaterThan(0);
+  expect(new Set(update().ratios)).not.toEqual(new Set([1]));
+});
+
+test("an estimate is the sum of what its reads give, each with its weight", async () => {
+  const policy = await createPolicy({ logProbs: { masks: "independent" } });
+  const batch = layOutPolicyBatch({ rollouts, windowLength: SHAPE.windowLength, maskId: MASK, estimator: recipeSchema.parse({ rounds: 1, logProbs: { masks: "independent" } }).logProbs, seed: 1, step: 1 });
+  const only = (read: number) => policy.logProbs({ ...batch, weights: batch.weights.map((_, i) => Number(Math.floor(i / COUNT) === read)) });
+  const reads = [0, 1, 2].map(only);
+  policy.logProbs(batch).forEach((logProb, i) => {
+    const expected = reads.reduce((sum, values, read) => sum + batch.weights[read * COUNT + i]! * values[i]!, 0);
+    expect(logProb).toBeCloseTo(expected, 5);
+  });
 });
 
 test("no tensor is left behind", () => {

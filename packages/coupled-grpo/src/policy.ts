@@ -1,9 +1,10 @@
-// Axes: B completions, C completion window, N = B * C, T canvas, V vocabulary.
+// Axes: B completions, C completion window, N = B * C, T canvas, V vocabulary, P passes, R reads.
 import { createProgram, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
 import { decays, forward, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Recipe } from "./config.ts";
+import { estimateShape } from "./estimate.ts";
 import type { PolicyBatch } from "./policy-batch.ts";
 import { policyLoss } from "./policy-loss.ts";
 
@@ -19,7 +20,7 @@ export interface PolicyUpdate {
   readonly gradientNorm: number;
   readonly divergence: number;
   readonly clippedShare: number;
-  readonly ratios: Float32Array; // [N]
+  readonly ratios: Float32Array; // [N], or [B] where completions have one
 }
 
 /**
@@ -40,6 +41,7 @@ export class Policy {
   static async create(model: ModelConfig, shape: PolicyShape, recipe: Recipe): Promise<Policy> {
     const { batchSize, windowLength, canvasLength } = shape;
     const count = batchSize * windowLength;
+    const { passes, reads } = estimateShape(recipe.logProbs);
     const perToken = { dtype: "float32", shape: [count] } as const;
     const program = await createProgram({
       variables: parameterShapes(model),
@@ -56,8 +58,9 @@ export class Policy {
         update: {
           train: true,
           inputs: {
-            tokens: { dtype: "int32", shape: [3 * batchSize, canvasLength] },
-            rows: { dtype: "int32", shape: [2 * count] },
+            tokens: { dtype: "int32", shape: [passes * batchSize, canvasLength] },
+            rows: { dtype: "int32", shape: [reads * count] },
+            weights: { dtype: "float32", shape: [reads * count] },
             targets: { dtype: "int32", shape: [count] },
             live: perToken,
             advantages: perToken,
@@ -65,7 +68,7 @@ export class Policy {
             referenceLogProbs: perToken,
           },
           build: (inputs, variables) => {
-            const logProbs = sampledLogProbs(model, inputs, variables, count); // [N]
+            const logProbs = sampledLogProbs(model, inputs, variables, reads); // [N]
             const { loss, divergence, clippedShare, ratios } = policyLoss(
               {
                 logProbs,
@@ -74,7 +77,7 @@ export class Policy {
                 advantages: inputs.advantages as tf.Tensor1D,
                 live: inputs.live as tf.Tensor1D,
               },
-              { clip: recipe.clip, klWeight: recipe.klWeight },
+              { objective: recipe.objective, klWeight: recipe.klWeight, batchSize },
             );
             return { loss, logProbs, divergence, clippedShare, ratios };
           },
@@ -143,25 +146,14 @@ export class Policy {
   }
 }
 
-function feedsOf(batch: PolicyBatch) {
-  return { tokens: batch.tokens, rows: batch.rows, targets: batch.targets, live: batch.live };
+function feedsOf({ tokens, rows, weights, targets, live }: PolicyBatch) {
+  return { tokens, rows, weights, targets, live };
 }
 
-/**
- * Mean of a token's log-probability with the whole completion hidden and with its half of a complementary pair hidden.
- *
- * @source DiffuCoder, arXiv:2506.20639v2, eq. 13 with one pair
- * @deviation the partial term is not weighted by 1/t: a weighted term is no log-probability, and its ratio would be
- *   clipped at a different width for every noise level
- */
-function sampledLogProbs(
-  model: ModelConfig,
-  inputs: Record<string, tf.Tensor>,
-  variables: Record<string, tf.Tensor>,
-  count: number,
-): tf.Tensor1D {
-  const logits = forward(model, variables, inputs.tokens as tf.Tensor2D, { rows: inputs.rows as tf.Tensor1D }); // [2N, V]
-  const targets = tf.concat([inputs.targets!, inputs.targets!]) as tf.Tensor1D; // [2N]
-  const losses = tokenCrossEntropy(logits as tf.Tensor2D, targets); // [2N]
-  return tf.neg(tf.mean(tf.reshape(losses, [2, count]), 0)); // [N]
+/** Of each sampled token, the weighted sum of its log-probabilities in the passes that it is read from. */
+function sampledLogProbs(model: ModelConfig, inputs: Record<string, tf.Tensor>, variables: Record<string, tf.Tensor>, reads: number): tf.Tensor1D {
+  const logits = forward(model, variables, inputs.tokens as tf.Tensor2D, { rows: inputs.rows as tf.Tensor1D }); // [RN, V]
+  const targets = tf.tile<tf.Tensor1D>(inputs.targets as tf.Tensor1D, [reads]); // [RN]
+  const losses = tf.mul(tokenCrossEntropy(logits as tf.Tensor2D, targets), inputs.weights!); // [RN]
+  return tf.neg(tf.sum(tf.reshape(losses, [reads, -1]), 0)); // [N]
 }

@@ -10,7 +10,7 @@ import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, learningRateAt, loadStart, sampleOrder } from "@diffucoder/training";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CANVAS, SEED, STEPS, reinforcementTasks, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
-import { leaveOneOutAdvantages } from "./advantages.ts";
+import { advantagesOf } from "./advantages.ts";
 import { recipeSchema } from "./config.ts";
 import { groupsOf } from "./reward.ts";
 import { encodeTask, rollOut } from "./rollout.ts";
@@ -127,7 +127,7 @@ test("each completion is one line of rollouts.jsonl, with what it takes to judge
     expect(Math.min(...trace)).toBeGreaterThanOrEqual(0);
     expect(liveLength).toBeLessThanOrEqual(trace.length);
   }
-  const advantages = groupsOf(lines.map(({ reward }) => reward), GROUP).flatMap((group) => [...leaveOneOutAdvantages(group)]);
+  const advantages = groupsOf(lines.map(({ reward }) => reward), GROUP).flatMap((group) => [...advantagesOf(group, "leave-one-out")]);
   expect(lines.map(({ advantage }) => advantage)).toEqual(advantages);
   expect(new Set(lines.map(({ reward }) => reward)).size).toBeGreaterThan(1);
   const sandbox = await createSandbox();
@@ -361,6 +361,45 @@ test("tasks that only the start is chosen by count for the room on the canvas to
   expect(tooShort.message).toMatch(/prompt tokens of task branch\//);
   // One long prompt to learn on, a short one to choose by: the window must reach back to the short one's end.
   expect((await run(workplace.store, { recipe: families(["branch", "linear"]) })).summary.rounds).toBe(1);
+});
+
+test("as released: one pair of masks for a round, faults that earn nothing, and a reference that keeps a share of itself", async () => {
+  const store = await storeWithCheckpoint();
+  const recipe = { ...RECIPE, preset: "as-released", start: FINAL, rounds: 1, referenceSyncSteps: 1 };
+  const outcome = await withFailingSandbox(2, () => run(store, { recipe, execution: { sandboxWorkers: 1 } }));
+  const lines = await rolloutsOf(outcome, store);
+  for (const [sample, { maskSeeds }] of lines.entries()) expect(maskSeeds).toEqual([1, 1].map((step) => ({ seed: SEED, step, sample })));
+  expect(lines.filter(({ status }) => status === null).map(({ reward }) => reward)).toEqual([0, 0]);
+  const { metrics, parameters } = await read(outcome, "checkpoint", store);
+  expect(metrics.at(-1)).toMatchObject({ sandboxFaults: 2 });
+  // Blended after each of two updates: some of the start and of the policy in between is left.
+  const reference = await readSafetensors(await store.artifacts.file(outcome.outputs.checkpoint!, "reference.safetensors"));
+  const { parameters: started } = await read(outcome, "start", store);
+  expect(reference).not.toEqual(parameters);
+  const one = await run(store, { recipe: { ...recipe, updatesPerRound: 1 } });
+  const [after, blended] = [(await read(one, "checkpoint", store)).parameters, await readSafetensors(await store.artifacts.file(one.outputs.checkpoint!, "reference.safetensors"))];
+  for (const [name, { data }] of blended) data.forEach((value, i) => expect(value).toBeCloseTo(0.6 * after.get(name)!.data[i]! + 0.4 * started.get(name)!.data[i]!, 5));
+});
+
+test("a round of nothing but faults is a failure though faults earn 0", async () => {
+  const recipe = { ...RECIPE, preset: "as-released", start: FINAL };
+  const error = await withFailingSandbox(Infinity, async () => failureOf(run(await storeWithCheckpoint(), { recipe })));
+  expect(error).toMatchObject({ code: "NoRewards" });
+});
+
+test("an estimator that leaves tokens out says what share it covers", async () => {
+  const outcome = await run(workplace.store, { recipe: { ...RECIPE, start: FINAL, rounds: 1, logProbs: { masks: "single" } } });
+  const { coverage } = (await read(outcome, "checkpoint")).metrics.at(-1)!;
+  expect(coverage).toBeGreaterThan(0.2);
+  expect(coverage).toBeLessThan(0.8);
+  expect((await read(undisturbed, "checkpoint")).metrics.at(-1)).not.toHaveProperty("coverage");
+});
+
+test("the plan counts as many canvases a completion as its estimator has passes", () => {
+  const facts = { model: toHuggingFace(model) as never };
+  const flops = (logProbs: object) => coupledGrpoStage.plan!(recipeSchema.parse({ rounds: 1, rollout: { steps: 1 }, logProbs }), { checkpoint: { facts } }).tokens! - 64 * 64;
+  expect(flops({ masks: "full" }) * 3).toBe(flops({}));
+  expect(flops({ masks: "full" }) * 5).toBe(flops({ masks: "strata", count: 5 }));
 });
 
 test("the plan counts three canvases a completion, three passes an update, and the decoding", () => {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { engineAssets } from "@diffucoder/engine";
-import { saveCheckpoint } from "@diffucoder/formats";
+import { saveCheckpoint, type NamedTensor } from "@diffucoder/formats";
 import {
   InvalidRecipe,
   StageCancelled,
@@ -17,11 +17,11 @@ import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox"
 import { generateTasks, scoreAnswers, type NoVerdict, type Score, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
 import { NonFiniteLoss, learningRateAt, loadStart, planFurtherTraining, sampleOrder, type StartingModel } from "@diffucoder/training";
-import { leaveOneOutAdvantages, mixedGroupShare } from "./advantages.ts";
+import { advantagesOf, mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep } from "./choose-start.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
-import type { MaskSeed } from "./coupled-masks.ts";
 import { NoRewards } from "./errors.ts";
+import { estimateShape, type MaskSeed } from "./estimate.ts";
 import { layOutPolicyBatch } from "./policy-batch.ts";
 import { Policy, type PolicyUpdate } from "./policy.ts";
 import { readReinforcement, writeReinforcement, type ReinforcementState } from "./reinforcement-state.ts";
@@ -46,9 +46,9 @@ export const coupledGrpoStage: StageDefinition<Recipe, Execution> = {
   executionSchema,
   plan: (recipe, { checkpoint }) => {
     const { rounds, updatesPerRound, tasksPerRound, groupSize, canvasLength } = recipe;
-    // Three canvases a completion: fully hidden, and the pair. Three passes an update: the old and the reference
-    // log-probabilities come from the graph that computes the update, and so cost as much.
-    const training = planFurtherTraining("coupled-grpo", { steps: 3 * rounds * updatesPerRound, batchSize: 3 * tasksPerRound * groupSize, canvasLength }, checkpoint);
+    // Three times an update: the old and the reference log-probabilities come from the graph that computes the update, and so cost as much.
+    const { passes } = estimateShape(recipe.logProbs);
+    const training = planFurtherTraining("coupled-grpo", { steps: 3 * rounds * updatesPerRound, batchSize: passes * tasksPerRound * groupSize, canvasLength }, checkpoint);
     const forwardFlops = training.flops! / training.tokens! / 3;
     const decoded = rounds * tasksPerRound * groupSize * canvasLength * recipe.rollout.steps;
     return { ...training, tokens: training.tokens! + decoded, flops: training.flops! + decoded * forwardFlops };
@@ -84,6 +84,7 @@ interface ScoredRollout {
 
 interface RoundUpdate extends PolicyUpdate {
   readonly learningRate: number;
+  readonly coverage: number;
   /** One for each completion. */
   readonly maskSeeds: readonly MaskSeed[];
 }
@@ -217,15 +218,15 @@ class Reinforcement {
       streamOf: (sample) => ({ seed, stage: "coupled-grpo", step: round, sample, purpose: "rollout" }),
     });
     const scores = await scoreAnswers(this.#sandbox, rollouts);
-    const rewards = scores.map((score) => rewardOf(score, recipe.reward));
-    if (rewards.every((reward) => reward === null)) throw new NoRewards(`round ${round}`, rewards.length);
-    const advantages = groupsOf(rewards, groupSize).flatMap((group) => [...leaveOneOutAdvantages(group)]);
+    const rewards = scores.map((score) => rewardOf(score, recipe));
+    if (scores.every(({ status }) => status === null)) throw new NoRewards(`round ${round}`, rewards.length);
+    const advantages = groupsOf(rewards, groupSize).flatMap((group) => [...advantagesOf(group, recipe.advantage)]);
     return rollouts.map((rollout, i) => ({ rollout, score: scores[i]!, reward: rewards[i]!, advantage: advantages[i]! }));
   }
 
   #update(round: number, scored: readonly ScoredRollout[], state: ReinforcementState): RoundUpdate[] {
     const { recipe, seed } = this.#request;
-    const { updatesPerRound, rounds } = recipe;
+    const { updatesPerRound, rounds, logProbs: estimator } = recipe;
     const policy = this.#policy;
     const steps = Array.from({ length: updatesPerRound }, (_, i) => (round - 1) * updatesPerRound + i + 1);
     const batches = steps.map((step) =>
@@ -233,9 +234,9 @@ class Reinforcement {
         rollouts: scored.map(({ rollout }) => rollout),
         windowLength: this.#windowLength,
         maskId: this.#start.model.maskId,
-        noiseRange: recipe.noiseRange,
+        estimator,
         seed,
-        step,
+        step: estimator.masks === "coupled" && estimator.drawnPer === "round" ? steps[0]! : step,
       }),
     );
     // Old and reference log-probabilities are those under each update's own masks, before the first update.
@@ -250,8 +251,8 @@ class Reinforcement {
         const documents = [...new Set(scored.map(({ rollout }) => rollout.task.id))];
         throw new NonFiniteLoss({ stage: "coupled-grpo", step, loss: update.loss, gradientNorm: update.gradientNorm, documents });
       }
-      if (step % recipe.referenceSyncSteps === 0) state.reference = policy.readParameters();
-      return { ...update, learningRate, maskSeeds: batches[i]!.maskSeeds };
+      if (step % recipe.referenceSyncSteps === 0) state.reference = blend(state.reference, policy.readParameters(), recipe.referenceShare);
+      return { ...update, learningRate, coverage: batches[i]!.coverage, maskSeeds: batches[i]!.maskSeeds };
     });
   }
 
@@ -318,8 +319,14 @@ function roundMetrics(scored: readonly ScoredRollout[], groupSize: number) {
 
 /** Of the round's last update, the one furthest from where the rollouts were sampled. */
 function updateMetrics(updates: readonly RoundUpdate[]) {
-  const { loss, divergence, clippedShare, gradientNorm, learningRate } = updates.at(-1)!;
-  return { loss, divergence, clippedShare, gradientNorm, learningRate };
+  const { loss, divergence, clippedShare, gradientNorm, learningRate, coverage } = updates.at(-1)!;
+  return { loss, divergence, clippedShare, gradientNorm, learningRate, ...(coverage < 1 ? { coverage } : {}) };
+}
+
+/** The reference after it followed the policy: its own share of the old one stays. */
+function blend(reference: ReadonlyMap<string, NamedTensor>, policy: ReadonlyMap<string, NamedTensor>, share: number): ReadonlyMap<string, NamedTensor> {
+  if (share === 1) return policy;
+  return new Map([...policy].map(([name, { shape, data }]) => [name, { shape, data: data.map((value, i) => share * value + (1 - share) * reference.get(name)!.data[i]!) }]));
 }
 
 /** Enough to judge a completion again and to draw it, and the masks of each update, a second time. */
