@@ -1,4 +1,5 @@
-import { access, readFile } from "node:fs/promises";
+import { isUtf8 } from "node:buffer";
+import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { FormatError } from "./errors.ts";
 import { parseMetrics, type MetricsLine } from "./metrics.ts";
@@ -13,17 +14,25 @@ export interface CheckpointFile {
   readonly shownAs: string;
 }
 
-/** A file of a checkpoint, or undefined when it has none of that name. */
+/**
+ * A file of a checkpoint, or undefined when it has none of that name. Links are followed, as Hugging Face's cache has them.
+ *
+ * @throws FormatError `CheckpointCorrupt` when something else has that name: a pipe would be waited for without an end
+ */
 export async function findCheckpointFile(fileOf: FileOf, name: string): Promise<CheckpointFile | undefined> {
   try {
     const path = await fileOf(name);
-    await access(path);
-    return { path, shownAs: path.endsWith(name) ? path : `${name} (${path})` };
+    const shownAs = path.endsWith(name) ? path : `${name} (${path})`;
+    const found = await stat(path);
+    if (!found.isFile()) throw new FormatError("CheckpointCorrupt", shownAs, `expected a file, found a ${found.isDirectory() ? "directory" : "device"}`, FIX);
+    return { path, shownAs };
   } catch (error) {
-    if (["ENOENT", "ArtifactMissing"].includes((error as { code?: string }).code ?? "")) return undefined;
+    if (LEADS_NOWHERE.includes((error as { code?: string }).code ?? "")) return undefined;
     throw error;
   }
 }
+
+const LEADS_NOWHERE = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "ArtifactMissing"];
 
 /** @throws FormatError `CheckpointCorrupt`, or ArtifactMissing of a store, when there is none of that name */
 export async function requireCheckpointFile(fileOf: FileOf, name: string): Promise<CheckpointFile> {
@@ -44,9 +53,22 @@ export async function readCheckpointJson(fileOf: FileOf, name: string): Promise<
   }
 }
 
-/** @throws FormatError `CheckpointCorrupt` naming the file */
+/** @throws FormatError `CheckpointCorrupt` naming the file, when it is not there or no UTF-8 */
 export async function readCheckpointText(fileOf: FileOf, name: string): Promise<string> {
-  return readFile((await requireCheckpointFile(fileOf, name)).path, "utf8");
+  return textOf(await requireCheckpointFile(fileOf, name));
+}
+
+/** As `readCheckpointText`; undefined when there is none of that name. */
+export async function findCheckpointText(fileOf: FileOf, name: string): Promise<string | undefined> {
+  const file = await findCheckpointFile(fileOf, name);
+  return file === undefined ? undefined : textOf(file);
+}
+
+/** Read leniently, a damaged token would be another one. */
+async function textOf({ path, shownAs }: CheckpointFile): Promise<string> {
+  const bytes = await readFile(path);
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  throw new FormatError("CheckpointCorrupt", shownAs, "expected text in UTF-8, found other bytes", FIX);
 }
 
 /** @throws FormatError `CheckpointCorrupt` or `MetricsCorrupt` naming the file and line */

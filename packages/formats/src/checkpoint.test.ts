@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, readdir, rm, unlink, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StageError } from "@diffucoder/lineage";
@@ -115,6 +116,24 @@ test.each(["config.json", "tokenizer.json", "trainer_state.json", "metrics.jsonl
   await expect(loadCheckpoint(fileOf)).rejects.toMatchObject({ code: "CheckpointCorrupt", message });
   const ofStore = new StageError({ code: "ArtifactMissing", message: "gone", retryable: false });
   await expect(loadCheckpoint((name) => (name === path ? Promise.reject(ofStore) : fileOf(name)))).rejects.toBe(ofStore);
+});
+
+test("what is no file is CheckpointCorrupt, not waited for or followed in circles", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  const replace = async (name: string, by: (path: string) => unknown) => {
+    await unlink(join(directory, name));
+    await by(join(directory, name));
+    return expect(loadCheckpoint(fileOf)).rejects;
+  };
+  await (await replace("tokenizer.json", (path) => execFileSync("mkfifo", [path]))).toThrow(`${join(directory, "tokenizer.json")}: expected a file, found a device. Use another checkpoint`);
+  await (await replace("model.safetensors", (path) => mkdir(path))).toThrow("model.safetensors: expected a file, found a directory");
+  await (await replace("config.json", (path) => symlink("config.json", path))).toThrow("config.json: expected a file, found none");
+});
+
+test("text that is not UTF-8 is not read as other text", async () => {
+  await saveCheckpoint(directory, CHECKPOINT);
+  await writeFile(join(directory, "tokenizer.json"), Uint8Array.of(0x22, 0xff, 0x22));
+  await expect(loadCheckpoint(fileOf)).rejects.toMatchObject({ code: "CheckpointCorrupt", message: `${join(directory, "tokenizer.json")}: expected text in UTF-8, found other bytes. Use another checkpoint` });
 });
 
 test("a file that lies under another name is shown with both", async () => {

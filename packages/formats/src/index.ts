@@ -1,4 +1,4 @@
-export { readCheckpointJson, readCheckpointMetrics, readCheckpointText, requireCheckpointFile, type CheckpointFile, type FileOf } from "./checkpoint-files.ts";
+export { findCheckpointText, readCheckpointJson, readCheckpointMetrics, readCheckpointText, requireCheckpointFile, type CheckpointFile, type FileOf } from "./checkpoint-files.ts";
 export { loadCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoint.ts";
 export { croissantOf, type DatasetDescription, type DatasetFile } from "./croissant.ts";
 export { DOCUMENTS_FILE, countDocuments, docIdOf, readDocuments, writeDocuments, type DocumentRow, type Split } from "./documents.ts";

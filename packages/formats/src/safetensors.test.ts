@@ -147,13 +147,13 @@ describe("reading", () => {
     ["a file that ends within the header's length", () => Buffer.alloc(7), "expected at least 8 bytes, found 7"],
     ["a header longer than the file", () => fileOf({}).subarray(0, 9), "expected a header of 2 bytes, found a file of 9"],
     ["a header of absurd length", () => Buffer.alloc(16, 0xff), "expected a header of 18446744073709552000 bytes, found a file of 16"],
-    ["a header that is not JSON", () => fileOf("{x"), "expected a JSON header, found something else"],
-    ["a header that is no object", () => fileOf("null"), "expected a header of tensors, found\n✖ Invalid input: expected object, received null"],
-    ["metadata that is no text", () => fileOf({ __metadata__: { n: 1 } }), "expected a header of tensors, found\n✖ Invalid input: expected string, received number\n  → at __metadata__.n"],
-    ["a tensor without a place", () => fileOf({ w: { dtype: "F32", shape: [1] } }), "expected a header of tensors, found\n✖ Invalid input: expected tuple, received undefined\n  → at w.data_offsets"],
-    ["a negative offset", () => fileOf({ w: entry("F32", [1], -4, 0) }, floats(1)), "expected a header of tensors, found\n✖ Too small: expected number to be >=0\n  → at w.data_offsets[0]"],
-    ["a broken dimension", () => fileOf({ w: entry("F32", [0.5], 0, 2) }, floats(1)), "expected a header of tensors, found\n✖ Invalid input: expected int, received number\n  → at w.shape[0]"],
-    ["an unknown dtype", () => fileOf({ w: entry("I32", [1], 0, 4) }, floats(1)), "tensor w: expected dtype F32, BF16 or F16, found I32"],
+    ["a header that is not JSON", () => fileOf("{x"), "expected a JSON header, found Expected property name or '}' in JSON at position 1 (line 1 column 2)"],
+    ["a header that is no text", () => fileOf({ ab: entry("F32", [0], 0, 0) }).fill(0xff, 10, 11), "expected a header in UTF-8, found other bytes"],
+    ["a header that is no object", () => fileOf("null"), "expected a header of tensors, found\n✖ Invalid input: expected object, received null, found null"],
+    ["metadata that is no text", () => fileOf({ __metadata__: { n: 1 } }), "expected a header of tensors, found\n✖ Invalid input: expected string, received number, found 1\n  → at __metadata__.n"],
+    ["a tensor without a place", () => fileOf({ w: { dtype: "F32", shape: [1] } }), "expected a header of tensors, found\n✖ Invalid input: expected tuple, received undefined, found nothing\n  → at w.data_offsets"],
+    ["a negative offset", () => fileOf({ w: entry("F32", [1], -4, 0) }, floats(1)), "expected a header of tensors, found\n✖ Too small: expected number to be >=0, found -4\n  → at w.data_offsets[0]"],
+    ["a broken dimension", () => fileOf({ w: entry("F32", [0.5], 0, 2) }, floats(1)), "expected a header of tensors, found\n✖ Invalid input: expected int, received number, found 0.5\n  → at w.shape[0]"],
     ["a shape that does not fit", () => fileOf({ w: entry("F32", [2, 2], 0, 12) }, floats(3)), "tensor w: expected 16 bytes for shape [2,2], found 12"],
     ["a half-precision shape that does not fit", () => fileOf({ w: entry("F16", [3], 0, 12) }, floats(3)), "tensor w: expected 6 bytes for shape [3], found 12"],
     [
@@ -184,6 +184,37 @@ describe("reading", () => {
       message: `${path}: ${problem}. Fetch or build the checkpoint again`,
       details: { file: path, problem },
     });
+  });
+
+  test.each(["I32", "F8_E4M3", "toString"])("refuses numbers of type %s, and says that a whole file would not help", async (dtype) => {
+    await writeFile(path, fileOf({ w: entry(dtype, [1], 0, 4) }, floats(1)));
+    await expect(readSafetensors(path)).rejects.toThrow(`${path}: tensor w: expected dtype F32, BF16 or F16, found ${dtype}. Use weights in one of these, neither quantized nor in double precision`);
+  });
+
+  test("refuses a header that is larger than the format allows before it reads it", async () => {
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(100_000_001n);
+    await writeFile(path, length);
+    await truncate(path, 100_000_009); // takes no room on disk
+    await expect(readSafetensors(path)).rejects.toThrow("expected a header of at most 100000000 bytes, found one of 100000001");
+  });
+
+  test("reads or refuses whatever stands in a header, naming the file", async () => {
+    const sizes = fc.oneof(fc.nat(16), fc.constantFrom(-4, -0, 0.5, 1e400, 2 ** 52, 2 ** 53, "4", null));
+    const tensors = fc.dictionary(
+      fc.oneof(fc.constantFrom("w", "__proto__", "constructor", ""), fc.string()),
+      fc.oneof(fc.record({ dtype: fc.constantFrom("F32", "BF16", "F16", "F64", "hasOwnProperty", 1), shape: fc.array(sizes, { maxLength: 3 }), data_offsets: fc.array(sizes, { minLength: 1, maxLength: 3 }) }), fc.jsonValue()),
+      { maxKeys: 3 },
+    );
+    await fc.assert(
+      fc.asyncProperty(tensors, fc.nat(20), fc.nat(60), async (header, dataBytes, cut) => {
+        await writeFile(path, fileOf(header, new Uint8Array(dataBytes)).subarray(0, cut === 60 ? undefined : -cut || undefined));
+        const read = await readSafetensors(path).catch((error: unknown) => error);
+        if (read instanceof Map) for (const { shape, data } of (read as Map<string, NamedTensor>).values()) expect(data.length).toBe(shape.reduce((product, size) => product * size, 1));
+        else expect(read).toMatchObject({ code: "SafetensorsCorrupt", message: expect.stringContaining(`${path}: `) as string, retryable: false });
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("refuses a file that was cut off anywhere", async () => {

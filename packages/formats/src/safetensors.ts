@@ -1,4 +1,6 @@
+import { isUtf8 } from "node:buffer";
 import { open, type FileHandle } from "node:fs/promises";
+import { describeMismatch } from "@diffucoder/lineage";
 import { z } from "zod";
 import type { CheckpointFile } from "./checkpoint-files.ts";
 import { FormatError } from "./errors.ts";
@@ -155,12 +157,13 @@ async function readPlaces(path: string, handle: FileHandle): Promise<Map<string,
   const lengthField = await readExactly(path, handle, 0, 8);
   const headerBytes = Number(new DataView(lengthField.buffer).getBigUint64(0, true));
   if (headerBytes > fileBytes - 8) throw corrupt(path, `expected a header of ${headerBytes} bytes, found a file of ${fileBytes}`);
-  const entries = parseHeader(path, Buffer.from(await readExactly(path, handle, 8, headerBytes)).toString("utf8"));
+  if (headerBytes > MOST_HEADER_BYTES) throw corrupt(path, `expected a header of at most ${MOST_HEADER_BYTES} bytes, found one of ${headerBytes}`);
+  const entries = parseHeader(path, Buffer.from(await readExactly(path, handle, 8, headerBytes)));
   const start = 8 + headerBytes;
   let position = 0;
   for (const [name, entry] of [...entries].sort(byPlace)) {
     const [begin, end] = entry.data_offsets;
-    if (!isDtype(entry.dtype)) throw corrupt(path, `tensor ${name}: expected dtype F32, BF16 or F16, found ${entry.dtype}`);
+    if (!isDtype(entry.dtype)) throw corrupt(path, `tensor ${name}: expected dtype F32, BF16 or F16, found ${entry.dtype}`, "Use weights in one of these, neither quantized nor in double precision");
     const expected = tensorBytes({ dtype: entry.dtype, shape: entry.shape });
     if (end - begin !== expected) throw corrupt(path, `tensor ${name}: expected ${expected} bytes for shape [${entry.shape.join()}], found ${end - begin}`);
     if (begin !== position) throw corrupt(path, `tensor ${name}: expected bytes from offset ${position}, found from ${begin}`);
@@ -171,26 +174,30 @@ async function readPlaces(path: string, handle: FileHandle): Promise<Map<string,
   return new Map(entries.map(([name, { dtype, shape, data_offsets: [begin, end] }]) => [name, { dtype: dtype as Dtype, shape, position: start + begin, bytes: end - begin }]));
 }
 
+/** @source https://github.com/huggingface/safetensors, MAX_HEADER_SIZE */
+const MOST_HEADER_BYTES = 100_000_000;
+
 const size = z.int().nonnegative();
 const headerEntry = z.object({ dtype: z.string(), shape: z.array(size), data_offsets: z.tuple([size, size]) });
 const headerSchema = z.object({ __metadata__: z.record(z.string(), z.string()).optional() }).catchall(headerEntry);
 
 type HeaderEntry = z.infer<typeof headerEntry>;
 
-function parseHeader(path: string, text: string): [string, HeaderEntry][] {
+function parseHeader(path: string, bytes: Buffer): [string, HeaderEntry][] {
+  if (!isUtf8(bytes)) throw corrupt(path, "expected a header in UTF-8, found other bytes");
   let header: unknown;
   try {
-    header = JSON.parse(text);
-  } catch {
-    throw corrupt(path, "expected a JSON header, found something else");
+    header = JSON.parse(bytes.toString("utf8"));
+  } catch (error) {
+    throw corrupt(path, `expected a JSON header, found ${(error as SyntaxError).message}`);
   }
   const parsed = headerSchema.safeParse(header);
-  if (!parsed.success) throw corrupt(path, `expected a header of tensors, found\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw corrupt(path, `expected a header of tensors, found\n${describeMismatch(parsed.error, header)}`);
   const { __metadata__, ...tensors } = parsed.data;
   return Object.entries(tensors);
 }
 
-const isDtype = (dtype: string): dtype is Dtype => dtype in DTYPE_BYTES;
+const isDtype = (dtype: string): dtype is Dtype => Object.hasOwn(DTYPE_BYTES, dtype);
 
 const volume = (shape: readonly number[]): number => shape.reduce((product, dimension) => product * dimension, 1);
 
@@ -210,6 +217,6 @@ async function readExactly(path: string, handle: FileHandle, position: number, l
   return bytes;
 }
 
-function corrupt(path: string, problem: string): FormatError {
-  return new FormatError("SafetensorsCorrupt", path, problem, "Fetch or build the checkpoint again");
+function corrupt(path: string, problem: string, fix = "Fetch or build the checkpoint again"): FormatError {
+  return new FormatError("SafetensorsCorrupt", path, problem, fix);
 }

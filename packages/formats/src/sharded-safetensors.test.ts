@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, readlink, rm, truncate, unlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, readlink, rm, truncate, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -85,16 +85,19 @@ describe("reading", () => {
     ["has a shard that was cut off", () => truncate(join(directory, SHARDS[0]), 70), SHARDS[0], "expected a header of"],
     ["has a shard of other tensors", () => writeSafetensors(join(directory, SHARDS[0]), new Map([["z", tensor(1)]])), SHARDS[0], `expected tensor b as in ${WEIGHTS_INDEX}, found none of that name`],
     ["has a tensor that the index does not know", () => writeSafetensors(join(directory, SHARDS[1]), TENSORS), SHARDS[1], `expected the tensors of ${WEIGHTS_INDEX}, found also b`],
-    ["has an index that is not JSON", () => writeFile(join(directory, WEIGHTS_INDEX), "{"), WEIGHTS_INDEX, "expected JSON, found something else"],
-    ["has an index of something else", () => writeFile(join(directory, WEIGHTS_INDEX), "{}"), WEIGHTS_INDEX, "expected an index of tensors, found\n✖ Invalid input: expected record, received undefined"],
+    ["has an index that is not JSON", () => writeFile(join(directory, WEIGHTS_INDEX), "{"), WEIGHTS_INDEX, "expected JSON, found Expected property name"],
+    ["has an index of something else", () => writeFile(join(directory, WEIGHTS_INDEX), "{}"), WEIGHTS_INDEX, "expected an index of tensors, found\n✖ Invalid input: expected record, received undefined, found nothing\n  → at weight_map"],
     ["has an index of nothing", () => writeFile(join(directory, WEIGHTS_INDEX), '{"weight_map":{}}'), WEIGHTS_INDEX, "expected at least one tensor"],
+    ["has a shard in whose place is a folder", () => unlink(join(directory, SHARDS[1])).then(() => mkdir(join(directory, SHARDS[1]))), SHARDS[1], "expected a file, found a directory"],
+    ["has a name that no file can have", () => writeFile(join(directory, WEIGHTS_INDEX), '{"weight_map":{"a":"a\\u0000.safetensors"}}'), WEIGHTS_INDEX, "expected an index of tensors"],
+    ["has a name that is too long for a file", () => writeFile(join(directory, WEIGHTS_INDEX), `{"weight_map":{"a":"${"a".repeat(300)}.safetensors"}}`), WEIGHTS_INDEX, "beside it for tensor a, found none"],
     ["points out of its folder", () => writeFile(join(directory, WEIGHTS_INDEX), '{"weight_map":{"a":"../a.safetensors"}}'), WEIGHTS_INDEX, "expected an index of tensors"],
   ];
   test.each(cases)("refuses a set that %s, naming the file", async (_, damage, file, problem) => {
     await writeWeights(directory, tensorsToWrite(TENSORS, "F32"), 20);
     await damage();
     await expect(Weights.open(fileOf)).rejects.toMatchObject({
-      code: "SafetensorsCorrupt",
+      code: expect.stringMatching(/^(Safetensors|Checkpoint)Corrupt$/) as string,
       retryable: false,
       message: expect.stringContaining(problem) as string,
       details: { file: join(directory, file) },
@@ -102,6 +105,13 @@ describe("reading", () => {
     if (process.platform !== "linux") return;
     const links = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
     expect((await Promise.all(links)).filter((path) => path.startsWith(directory))).toEqual([]);
+  });
+
+  test("of a file beside the shards of an earlier model takes the file, as transformers does", async () => {
+    await writeWeights(directory, tensorsToWrite(TENSORS, "F32"), 20);
+    const later = new Map([["a", tensor(8)]]);
+    await writeSafetensors(join(directory, WEIGHTS_FILE), later);
+    expect(await readWhole()).toEqual(later);
   });
 
   test("of weights that are not there says so", async () => {

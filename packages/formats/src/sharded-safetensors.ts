@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { describeMismatch } from "@diffucoder/lineage";
 import { z } from "zod";
 import { findCheckpointFile, requireCheckpointFile, type CheckpointFile, type FileOf } from "./checkpoint-files.ts";
 import { FormatError } from "./errors.ts";
@@ -21,12 +22,15 @@ export class Weights {
   }
 
   /**
+   * One file goes before shards, as in `transformers`: what lies beside it is of an earlier model.
+   *
    * @param fileOf of a file beside `config.json`
    * @throws FormatError naming the file and the tensor when a shard is missing, damaged or not what the index says
    */
   static async open(fileOf: FileOf): Promise<Weights> {
-    const index = await findCheckpointFile(fileOf, WEIGHTS_INDEX);
-    if (index === undefined) return Weights.ofFile(await requireCheckpointFile(fileOf, WEIGHTS_FILE));
+    const whole = await findCheckpointFile(fileOf, WEIGHTS_FILE);
+    const index = whole === undefined ? await findCheckpointFile(fileOf, WEIGHTS_INDEX) : undefined;
+    if (index === undefined) return Weights.ofFile(whole ?? (await requireCheckpointFile(fileOf, WEIGHTS_FILE)));
     const wanted = await readIndex(index);
     const files: SafetensorsFile[] = [];
     try {
@@ -132,8 +136,9 @@ async function openShard(fileOf: FileOf, index: CheckpointFile, shard: string, n
 
 /** Names of tensors by the file that holds them, in the order of the files' names. */
 async function readIndex({ path, shownAs }: CheckpointFile): Promise<Map<string, string[]>> {
-  const parsed = indexSchema.safeParse(parseJson(shownAs, await readFile(path, "utf8")));
-  if (!parsed.success) throw corrupt(shownAs, `expected an index of tensors, found\n${z.prettifyError(parsed.error)}`);
+  const json = parseJson(shownAs, await readFile(path, "utf8"));
+  const parsed = indexSchema.safeParse(json);
+  if (!parsed.success) throw corrupt(shownAs, `expected an index of tensors, found\n${describeMismatch(parsed.error, json)}`);
   const files = new Map<string, string[]>();
   for (const [name, file] of Object.entries(parsed.data.weight_map).sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0))) {
     files.set(file, [...(files.get(file) ?? []), name]);
@@ -142,13 +147,13 @@ async function readIndex({ path, shownAs }: CheckpointFile): Promise<Map<string,
 }
 
 /** A shard lies beside its index, nowhere else. */
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string().regex(/^[^/\\]+\.safetensors$/)).refine((map) => Object.keys(map).length > 0, "expected at least one tensor") });
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string().regex(/^[^/\\\0]+\.safetensors$/)).refine((map) => Object.keys(map).length > 0, "expected at least one tensor") });
 
 function parseJson(shownAs: string, text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
-    throw corrupt(shownAs, "expected JSON, found something else");
+  } catch (error) {
+    throw corrupt(shownAs, `expected JSON, found ${(error as SyntaxError).message}`);
   }
 }
 

@@ -13,6 +13,7 @@ test("the package offers these names; removing one is a major version", () => {
     "croissantOf",
     "describeShards",
     "docIdOf",
+    "findCheckpointText",
     "formatMetrics",
     "loadCheckpoint",
     "merkleRoot",

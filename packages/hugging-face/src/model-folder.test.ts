@@ -1,7 +1,8 @@
-import { readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors, writeSafetensors } from "@diffucoder/formats";
 import { Tokenizer, trainTokenizer } from "@diffucoder/tokenizer";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Workplace, alterJson, model, parameters, plainTokenizer, tokenizer } from "../test/fixtures.ts";
 import { identifyModelFolder, openModelFolder } from "./model-folder.ts";
@@ -57,6 +58,15 @@ describe("a model's folder", () => {
       tensors.delete("model.layers.1.self_attn.k_proj.bias");
       await writeSafetensors(weights(folder), tensors);
     }, "WrongParameters", /model\.safetensors: tensor model\.layers\.1\.self_attn\.k_proj\.bias: expected \[8\], found nothing/],
+    ["has a folder in place of its tokenizer", async (folder) => {
+      await rm(join(folder, "tokenizer.json"));
+      await mkdir(join(folder, "tokenizer.json"));
+    }, "CheckpointCorrupt", /tokenizer\.json: expected a file, found a directory/],
+    ["has a token that is no text", async (folder) => {
+      const bytes = await readFile(join(folder, "tokenizer.json"));
+      bytes[bytes.indexOf("<|mask|>") + 3] = 0xff;
+      await writeFile(join(folder, "tokenizer.json"), bytes);
+    }, "CheckpointCorrupt", /tokenizer\.json: expected text in UTF-8, found other bytes/],
     ["has weights of a type that is not read", async (folder) => {
       const bytes = await readFile(weights(folder), "latin1");
       await writeFile(weights(folder), bytes.replace('"F32"', '"I32"'), "latin1");
@@ -89,6 +99,24 @@ describe("a model's folder", () => {
     await expect(opening).rejects.toThrow(message);
   });
 });
+
+test("a folder is read or refused, whichever bytes of a file were altered or lost; errors are typed and name a file", async () => {
+  const whole = await workplace.published({ layout: "qwen2" });
+  const contents = new Map(await Promise.all(["config.json", "tokenizer.json", "model.safetensors"].map(async (name) => [name, await readFile(join(whole, name))] as const)));
+  const damage = fc.record({ name: fc.constantFrom(...contents.keys()), at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), bytes: fc.option(fc.uint8Array({ minLength: 1, maxLength: 8 }), { nil: undefined }), early: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(damage, async ({ name, at, bytes, early }) => {
+      const damaged = Buffer.from(contents.get(name)!);
+      const place = Math.floor(at * (early ? Math.min(400, damaged.length) : damaged.length)); // headers and keys stand first
+      if (bytes !== undefined) damaged.set(bytes.subarray(0, damaged.length - place), place);
+      await writeFile(join(whole, name), bytes === undefined ? damaged.subarray(0, place) : damaged);
+      const found = await opened(whole).catch((error: unknown) => error);
+      await writeFile(join(whole, name), contents.get(name)!);
+      if (found instanceof Error) expect(found).toMatchObject({ retryable: false, message: expect.stringMatching(/config\.json|tokenizer\.json|model\.safetensors/) as string, code: expect.stringMatching(/Corrupt$|^Wrong|^InvalidRecipe$|^UnknownToken$/) as string });
+    }),
+    { numRuns: 300 },
+  );
+}, 60_000);
 
 test("its identity covers each file that decides what it is, and no other", async () => {
   const folder = await workplace.published({ shardBytes: 20_000 });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { readFile, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Weights, type TensorToWrite } from "@diffucoder/formats";
+import { Weights, findCheckpointText, type FileOf, type TensorToWrite } from "@diffucoder/formats";
 import { InvalidRecipe, hashFile, sha256 } from "@diffucoder/lineage";
 import { ModelError, checkVocabulary, fromHuggingFace, modelTensors, type ModelConfig } from "@diffucoder/model";
 import { SPECIAL_TOKENS, Tokenizer, type VocabularyFiles } from "@diffucoder/tokenizer";
@@ -25,7 +25,8 @@ const VOCABULARY_FILES = ["vocab.json", "merges.txt", "added_tokens.json", "toke
  * @throws InvalidRecipe, FormatError, TokenizerError, ModelError naming file, tensor or token, expected and found
  */
 export async function openModelFolder(folder: string): Promise<ModelFolder> {
-  const found = await readTokenizer(folder);
+  const fileOf: FileOf = async (name) => join(folder, name);
+  const found = await readTokenizer(fileOf);
   const tokenizer = found.withSpecialTokens();
   const tokens = { maskId: tokenizer.id("<|mask|>"), padId: tokenizer.id("<|dlm_pad|>") };
   // The pad that instruction tuning learns, whatever fills up batches elsewhere.
@@ -34,7 +35,7 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
   requireRows(config, found, tokenizer);
   checkVocabulary(config, tokenizer);
   refuseOtherTokenizer(configJson, tokenizer);
-  const weights = await Weights.open(async (path) => join(folder, path));
+  const weights = await Weights.open(fileOf);
   try {
     return { config, tokenizer, tensors: await modelTensors(config, weights), close: () => weights.close() };
   } catch (error) {
@@ -61,18 +62,11 @@ export async function identifyModelFolder(folder: string): Promise<Record<string
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await hashFile(join(folder, name))])));
 }
 
-async function readTokenizer(folder: string): Promise<Tokenizer> {
-  const whole = await textOf(join(folder, TOKENIZER_FILE));
+async function readTokenizer(fileOf: FileOf): Promise<Tokenizer> {
+  const whole = await findCheckpointText(fileOf, TOKENIZER_FILE);
   if (whole !== undefined) return Tokenizer.fromJson(whole);
-  const files = await Promise.all(VOCABULARY_FILES.map(async (name) => [name, await textOf(join(folder, name))] as const));
+  const files = await Promise.all(VOCABULARY_FILES.map(async (name) => [name, await findCheckpointText(fileOf, name)] as const));
   return Tokenizer.fromFiles(Object.fromEntries(files.filter(([, text]) => text !== undefined)));
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
 }
 
 /** A folder that was exported here tells its tokenizer's digest; one of as many tokens would otherwise pass. */

@@ -26,6 +26,7 @@ export {
   refuseFullDisk,
 } from "./errors.ts";
 export { describeEnvironment } from "./environment.ts";
+export { describeMismatch } from "./describe-mismatch.ts";
 export { explainStage, type Difference, type Explanation, type NearestRun } from "./explain.ts";
 export { isProcessAlive } from "./is-process-alive.ts";
 export { canonicalJson, sha256, type JsonObject, type JsonValue } from "./json.ts";

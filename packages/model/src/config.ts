@@ -1,4 +1,5 @@
 import type { Dtype } from "@diffucoder/formats";
+import { describeMismatch } from "@diffucoder/lineage";
 import { z } from "zod";
 import { ModelError } from "./errors.ts";
 
@@ -75,8 +76,12 @@ const LAYOUTS = {
 
 const TORCH_DTYPES: Readonly<Record<Dtype, string>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
 
-const ropeParameters = z.object({ rope_theta: z.number().positive().optional(), rope_type: z.literal("default") });
+const wholeRotation = z.literal(1).optional();
+const ropeParameters = z.object({ rope_theta: z.number().positive().optional(), rope_type: z.literal("default"), partial_rotary_factor: wholeRotation });
 const tokenId = z.int().nonnegative().nullish();
+
+/** Beyond any model; names of parameters are made for each layer before one is looked for. */
+const MOST_LAYERS = 10_000;
 
 /** Keys that change what a forward pass computes must be as this model has them. */
 const huggingFaceConfig = z
@@ -85,16 +90,18 @@ const huggingFaceConfig = z
     hidden_act: z.literal("silu").optional(),
     hidden_size: z.int().positive(),
     intermediate_size: z.int().positive(),
-    num_hidden_layers: z.int().positive(),
+    num_hidden_layers: z.int().positive().max(MOST_LAYERS),
     num_attention_heads: z.int().positive(),
     num_key_value_heads: z.int().positive(),
     head_dim: z.int().positive().nullish(),
     max_position_embeddings: z.int().positive(),
-    rms_norm_eps: z.number(),
-    initializer_range: z.number().default(0.02),
+    rms_norm_eps: z.number().positive(),
+    initializer_range: z.number().nonnegative().default(0.02),
     rope_theta: z.number().positive().optional(),
     rope_parameters: ropeParameters.optional().describe("where transformers 5 keeps rope_theta"),
     rope_scaling: z.null().optional(),
+    partial_rotary_factor: wholeRotation,
+    quantization_config: z.null().optional(),
     use_sliding_window: z.literal(false).optional(),
     use_mrope: z.literal(false).optional(),
     layer_types: z.array(z.literal("full_attention")).optional(),
@@ -113,7 +120,7 @@ const huggingFaceConfig = z
  */
 export function fromHuggingFace(json: unknown, tokens: { readonly maskId?: number; readonly padId?: number } = {}): ModelConfig {
   const parsed = huggingFaceConfig.safeParse(json);
-  if (!parsed.success) throw new ModelError("WrongConfig", `config.json: ${z.prettifyError(parsed.error)}\nUse a model of Qwen2's or Dream's layout, with the config.json that came with it.`);
+  if (!parsed.success) throw new ModelError("WrongConfig", `config.json: ${describeMismatch(parsed.error, json)}\nUse a model of Qwen2's or Dream's layout, with the config.json that came with it.`);
   const config = parsed.data;
   const idOf = (key: "mask_token_id" | "pad_token_id", given: number | undefined): number => {
     const id = config[key] ?? given;

@@ -1,3 +1,4 @@
+import { describeMismatch } from "@diffucoder/lineage";
 import { z } from "zod";
 import { TokenizerError } from "./errors.ts";
 import { PUBLISHED_PATTERN } from "./pre-tokenizer.ts";
@@ -46,12 +47,12 @@ export function parseJsonFile<T>(file: string, text: string, schema: z.ZodType<T
   let json: unknown;
   try {
     json = JSON.parse(text);
-  } catch {
-    throw new TokenizerError("TokenizerCorrupt", `${file}: expected JSON, found something else`);
+  } catch (error) {
+    throw new TokenizerError("TokenizerCorrupt", `${file}: expected JSON, found ${(error as SyntaxError).message}`);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new TokenizerError("TokenizerCorrupt", `${file}: ${z.prettifyError(parsed.error)}`);
+  throw new TokenizerError("TokenizerCorrupt", `${file}: ${describeMismatch(parsed.error, json)}`);
 }
 
 /** A merge in one string: names hold no space, since the alphabet writes that as another character. */
@@ -61,9 +62,16 @@ export function splitMerge(file: string, merge: string): [string, string] {
   throw new TokenizerError("TokenizerCorrupt", `${file}: expected a merge of two tokens, found ${JSON.stringify(merge)}`);
 }
 
+/** Room for 55 of Qwen's vocabularies: one absurd id would make a list of billions. */
+const idSchema = z.int().nonnegative().lt(2 ** 23);
+
+export const idsSchema = z.record(z.string(), idSchema);
+
+const tokenContent = z.string().min(1).refine((content) => content.isWellFormed(), "expected Unicode text, found half a surrogate pair");
+
 /** How an added token is found: one that takes white space with it, or is sought after normalisation, would give other ids. */
 export const addedTokenSchema = z.object({
-  content: z.string().min(1),
+  content: tokenContent,
   special: z.boolean().default(true),
   single_word: z.literal(false).optional(),
   lstrip: z.literal(false).optional(),
@@ -79,7 +87,7 @@ const addsNothing = z.object({ type: z.literal("TemplateProcessing"), single: z.
 
 /** What decides ids. A tokenizer that splits, normalises or merges in another way has other ids for the same vocabulary. */
 const tokenizerJson = z.object({
-  added_tokens: z.array(addedTokenSchema.extend({ id: z.int().nonnegative() })),
+  added_tokens: z.array(addedTokenSchema.extend({ id: idSchema })),
   normalizer: z.object({ type: z.literal("NFC") }),
   pre_tokenizer: z.object({
     pretokenizers: z.tuple([
@@ -94,7 +102,7 @@ const tokenizerJson = z.object({
     continuing_subword_prefix: absentOrEmpty,
     end_of_word_suffix: absentOrEmpty,
     ignore_merges: z.literal(false).optional(),
-    vocab: z.record(z.string(), z.int().nonnegative()),
+    vocab: idsSchema,
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
   }),
 });

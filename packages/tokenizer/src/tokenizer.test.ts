@@ -173,6 +173,15 @@ interface TokenizerJson {
   model: { type: string; merges: (string | [string, string])[]; vocab: Record<string, number> };
 }
 
+/** What sets each value in a JSON document, containers among them. */
+function spotsIn(json: unknown, path: readonly string[] = []): ((document: unknown, value: unknown) => void)[] {
+  if (typeof json !== "object" || json === null) return [];
+  return Object.entries(json).flatMap(([key, inner]) => [
+    (document: unknown, value: unknown) => Object.assign(path.reduce((outer, step) => (outer as Record<string, object>)[step]!, document as object), { [key]: value }),
+    ...spotsIn(inner, [...path, key]),
+  ]);
+}
+
 describe("tokenizer.json", () => {
   it("is in the shape of Hugging Face", () => {
     const tokenizer = new Tokenizer([[a, b], [ID_OF_BYTE[0x20]!, 256]], ["<|x|>"]);
@@ -254,6 +263,24 @@ describe("tokenizer.json", () => {
     expect(tool.encode("<tool_call>", { specials: true })).toEqual(Uint32Array.of(BASE + 30 - 6));
   });
 
+  it("is read or refused whatever one of its values is changed to; what is read still undoes its encoding", () => {
+    const whole = JSON.parse(trained.toJson()) as TokenizerJson;
+    const spots = spotsIn(whole);
+    fc.assert(
+      fc.property(fc.nat(spots.length - 1), fc.oneof(fc.constantFrom(undefined, null, "", "a", "\ud800", -1, 0, 0.5, 2 ** 31, 2 ** 53), fc.jsonValue({ maxDepth: 1 })), (spot, value) => {
+        const json = structuredClone(whole);
+        spots[spot]!(json, value);
+        try {
+          const read = Tokenizer.fromJson(JSON.stringify(json));
+          expect(read.decode(read.encode(text))).toBe(text);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "TokenizerCorrupt", message: expect.stringMatching(/^tokenizer\.json: /) as string });
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it("may write merges in one string, and list special tokens in any order", () => {
     const older = altered((json) => {
       json.model.merges = json.model.merges.map((merge) => (merge as [string, string]).join(" "));
@@ -271,7 +298,7 @@ describe("tokenizer.json", () => {
   });
 
   it.each<[string, string, string]>([
-    ["is not JSON", "{", "tokenizer.json: expected JSON, found something else"],
+    ["is not JSON", "{", "tokenizer.json: expected JSON, found Expected property name"],
     ["is something else", "[]", "tokenizer.json: "],
     ["has no model", altered((json) => delete (json as Partial<TokenizerJson>).model), "model"],
     ["is of another kind of model", altered((json) => (json.model.type = "WordPiece")), "at model.type"],
@@ -292,6 +319,13 @@ describe("tokenizer.json", () => {
     ["puts tokens behind", altered((json) => Object.assign(json, { post_processor: { type: "TemplateProcessing", single: [{ Sequence: { id: "A", type_id: 0 } }, { SpecialToken: { id: "<|im_end|>", type_id: 0 } }] } })), "at post_processor"],
     ["has an added token that takes white space with it", altered((json) => Object.assign(json.added_tokens[0]!, { lstrip: true })), "at added_tokens[0].lstrip"],
     ["has an added token that is sought after normalisation", altered((json) => Object.assign(json.added_tokens[0]!, { normalized: true })), "at added_tokens[0].normalized"],
+    ["has an id beyond any vocabulary", altered((json) => (json.model.vocab["!"] = 2 ** 32 - 2)), "found 4294967294\n  → at model.vocab[\"!\"]"],
+    ["has a merge twice", altered((json) => json.model.merges.push(json.model.merges[0]!)), "once, found it again"],
+    ["has a token that no merge makes", altered((json) => (json.model.vocab.zebra = 290)), "expected a merge that makes zebra, found none"],
+    ["has two added tokens of one id", altered((json) => (json.added_tokens[1]!.id = json.added_tokens[0]!.id)), "for added token <|im_start|>, found it taken by <|endoftext|>"],
+    ["has an added token with two ids", altered((json) => json.added_tokens.push({ ...json.added_tokens[0]!, id: 299 })), "expected one id for added token <|endoftext|>, found 286 and 299"],
+    ["has an added token that is a token of another id", altered((json) => (json.added_tokens[0]!.content = "a")), "expected one id for added token a, found 64 and 286"],
+    ["has half a surrogate pair", altered((json) => (json.added_tokens[0]!.content = "\ud800")), "at added_tokens[0].content"],
     ["gives an added token another's id", altered((json) => (json.added_tokens[0]!.id = 0)), "expected id 0 for added token <|endoftext|>, found it taken by !"],
   ])("is refused when it %s", (_, json, message) => {
     expect(() => Tokenizer.fromJson(json)).toThrow(TokenizerError);

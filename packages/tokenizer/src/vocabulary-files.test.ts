@@ -52,8 +52,11 @@ describe("files of a tokenizer", () => {
   it.each<[string, Record<string, string | undefined>, string]>([
     ["lack the vocabulary", { "vocab.json": undefined }, "vocab.json: expected the file beside the others of the tokenizer, found none"],
     ["lack the merges", { "merges.txt": undefined }, "merges.txt: expected the file beside the others of the tokenizer, found none"],
-    ["are not JSON", { "vocab.json": "{" }, "vocab.json: expected JSON, found something else"],
+    ["are not JSON", { "vocab.json": "{" }, "vocab.json: expected JSON, found Expected property name"],
     ["have an id that is no number", { "vocab.json": '{"a":"1"}' }, "vocab.json: ✖ Invalid input: expected number"],
+    ["have an id in a key that is none", altered("tokenizer_config.json", (json) => Object.assign(json, { added_tokens_decoder: { 99999999: { content: "<|x|>" } } })), "at added_tokens_decoder.99999999"],
+    ["have ids that are no object", { "added_tokens.json": "[]" }, "added_tokens.json: ✖ Invalid input: expected record, received array, found []"],
+    ["were cut off behind a line", { "merges.txt": tokenizer.toFiles()["merges.txt"].split("\n").slice(0, 5).join("\n") }, "vocab.json: expected a merge that makes "],
     ["have a merge that is none", { "merges.txt": "#version: 0.2\na\n" }, 'merges.txt:2: expected a merge of two tokens, found "a"'],
     ["have a merge of what is no token", { "merges.txt": "a zz" }, "vocab.json: expected merge part zz in the vocabulary, found none"],
     ["are of another class", altered("tokenizer_config.json", (json) => Object.assign(json, { tokenizer_class: "LlamaTokenizer" })), "at tokenizer_class"],

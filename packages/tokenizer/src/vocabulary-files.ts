@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { TokenizerError } from "./errors.ts";
-import { addedTokenSchema, parseJsonFile, splitMerge } from "./tokenizer-json.ts";
+import { addedTokenSchema, idsSchema, parseJsonFile, splitMerge } from "./tokenizer-json.ts";
 import { vocabularyFrom, type AddedToken, type Vocabulary } from "./vocabulary.ts";
 
 /** The files of a Hugging Face tokenizer of Qwen2's or Dream's class, by name. */
@@ -71,11 +71,9 @@ function addedTokens(files: Partial<VocabularyFiles>): AddedToken[] {
   return [...added.values()];
 }
 
-const idsSchema = z.record(z.string(), z.int().nonnegative());
-
 const configSchema = z.object({
   tokenizer_class: z.enum(["Qwen2Tokenizer", "Qwen2TokenizerFast", "DreamTokenizer"]).optional(),
   add_prefix_space: z.literal(false).optional(),
   add_bos_token: z.literal(false).optional(),
-  added_tokens_decoder: z.record(z.string().regex(/^\d+$/), addedTokenSchema).default({}),
+  added_tokens_decoder: z.record(z.string().regex(/^\d{1,7}$/), addedTokenSchema).default({}),
 });

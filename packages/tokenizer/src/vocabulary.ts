@@ -67,14 +67,22 @@ export function vocabularyFrom(file: string, idOfName: ReadonlyMap<string, numbe
     if (!idOfName.has(name)) throw corrupt(`expected ${what} ${name} in the vocabulary, found none`);
   };
   for (const character of CHARACTER_OF_ID) requireName("byte", character);
+  const known = new Set<string>();
   for (const [left, right] of merges) {
+    if (known.size === known.add(`${left} ${right}`).size) throw corrupt(`expected merge ${left} ${right} once, found it again`);
     requireName("merge part", left);
     requireName("merge part", right);
     requireName("merge", left + right);
   }
+  const made = new Set([...CHARACTER_OF_ID, ...merges.map(([left, right]) => left + right), ...added.map(({ content }) => content)]);
+  for (const name of idOfName.keys()) if (!made.has(name)) throw corrupt(`expected a merge that makes ${name}, found none`);
+  const [contentOf, idOf] = [new Map<number, string>(), new Map(idOfName)];
   for (const { content, id } of added) {
-    const found = names[id] ?? content;
-    if (found !== content) throw corrupt(`expected id ${id} for added token ${content}, found it taken by ${found}`);
+    const [holder, place] = [names[id] ?? contentOf.get(id) ?? content, idOf.get(content) ?? id];
+    if (holder !== content) throw corrupt(`expected id ${id} for added token ${content}, found it taken by ${holder}`);
+    if (place !== id) throw corrupt(`expected one id for added token ${content}, found ${place} and ${id}`);
+    contentOf.set(id, content);
+    idOf.set(content, id);
   }
   return { names: Array.from(names), merges, added: [...added].sort((a, b) => a.id - b.id) };
 }
