@@ -19,7 +19,7 @@ export async function openShards(fileOf: (path: string) => Promise<string>, opti
     for (const shard of manifest.shards) {
       const path = await fileOf(shard.path);
       const handle = await open(path, "r");
-      files.push({ handle, path, shard });
+      files.push({ handle, path, shard, stamp: await stampOf(handle) });
       await checkShard(handle, path, shard, options.verify === true);
     }
     return await ShardSet.create(manifest, files);
@@ -38,6 +38,14 @@ interface ShardFile {
   readonly handle: FileHandle;
   readonly path: string;
   readonly shard: ShardEntry;
+  /** As it was when the file was last known to hold what it should. */
+  stamp: string;
+}
+
+/** Changes whenever the file is written to (or linked, or its mode changed). */
+async function stampOf(handle: FileHandle): Promise<string> {
+  const { size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
+  return [size, mtimeNs, ctimeNs].join();
 }
 
 /** Checks the size, and the digest too when `verify` is set. @throws FormatError `ShardCorrupt` */
@@ -68,10 +76,10 @@ export class ShardSet {
   readonly documentOffsets: Float64Array;
   readonly docIds: readonly string[];
   readonly sources: readonly string[];
-  readonly #files: readonly FileHandle[];
+  readonly #files: readonly ShardFile[];
   readonly #batches: readonly Batch[];
 
-  private constructor(manifest: ShardManifest, files: readonly FileHandle[], batches: readonly Batch[], index: DocumentIndex) {
+  private constructor(manifest: ShardManifest, files: readonly ShardFile[], batches: readonly Batch[], index: DocumentIndex) {
     this.manifest = manifest;
     this.#files = files;
     this.#batches = batches;
@@ -92,8 +100,7 @@ export class ShardSet {
       const problem = `expected ${shard.documents} documents of ${shard.tokens} tokens, found ${documents} of ${tokens}`;
       throw new FormatError("ShardCorrupt", path, problem, REBUILD_SHARDS);
     }
-    const handles = files.map(({ handle }) => handle);
-    return new ShardSet(manifest, handles, batches, index);
+    return new ShardSet(manifest, files, batches, index);
   }
 
   get tokenCount(): number {
@@ -110,7 +117,7 @@ export class ShardSet {
    *
    * @param room what to fill and return, in place of a new array
    * @throws RangeError when they are not all there
-   * @throws FormatError `ShardCorrupt` when a file is shorter than it was when it was opened
+   * @throws FormatError `ShardCorrupt` when a file is shorter than it was when it was opened, or holds an id beyond the vocabulary
    */
   readTokens(start: number, length: number, room?: Uint32Array): Uint32Array {
     this.#checkRange(start, length);
@@ -122,9 +129,30 @@ export class ShardSet {
       const from = position - batch.firstToken;
       const count = Math.min(batch.tokens - from, length - done);
       readValues(batch, from, into, done, count);
+      for (let i = done; i < done + count; i++) if (into[i]! >= this.manifest.vocabSize) throw this.#unknownToken(batch.path, start + i, into[i]!);
       done += count;
     }
     return into;
+  }
+
+  #unknownToken(path: string, token: number, found: number): FormatError {
+    const { first: document } = this.documentsIn(token, 1);
+    const place = `token ${token - this.documentOffsets[document]!} of document ${this.docIds[document]!}`;
+    return new FormatError("ShardCorrupt", path, `expected ids below ${this.manifest.vocabSize}, found ${found} at ${place}`, REBUILD_SHARDS);
+  }
+
+  /**
+   * Re-hashes the files that were touched since they were opened or last rechecked. Where none was, that is a look at each.
+   *
+   * @throws FormatError `ShardCorrupt` when one no longer holds what the manifest says
+   */
+  async recheck(): Promise<void> {
+    for (const file of this.#files) {
+      const stamp = await stampOf(file.handle);
+      if (stamp === file.stamp) continue;
+      await checkShard(file.handle, file.path, file.shard, true);
+      file.stamp = stamp;
+    }
   }
 
   /**
@@ -145,7 +173,7 @@ export class ShardSet {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#files.map((file) => file.close()));
+    await Promise.all(this.#files.map(({ handle }) => handle.close()));
   }
 }
 

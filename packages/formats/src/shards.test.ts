@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { mkdtemp, readFile, readdir, readlink, rm, truncate, unlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, readlink, rm, truncate, unlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
@@ -70,7 +70,7 @@ describe("writing", () => {
   test("gives uncompressed Arrow files that any reader takes", async () => {
     const documents = documentsOf([4, 0, 3, 5]);
     documents[3]!.tokens[0] = 0xffffffff;
-    await writeShards(directory, documents, OPTIONS);
+    await writeShards(directory, documents, { ...OPTIONS, vocabSize: 2 ** 32 });
     const bytes = await readFile(shardPath());
     const table = tableFromIPC(bytes);
     expect(table.schema.fields.map(({ name, type, nullable }) => [name, String(type), nullable])).toEqual([
@@ -101,7 +101,7 @@ describe("writing", () => {
     const base = documentsOf([4, 30, 30, 1]);
     const root = await write(base);
     expect(await write(documentsOf([4, 30, 30, 1]))).toBe(root);
-    expect(await write(base, { vocabSize: 7, tokenizerSha256: "other" })).toBe(root); // of the manifest, not of the shards
+    expect(await write(base, { vocabSize: 700, tokenizerSha256: "other" })).toBe(root); // of the manifest, not of the shards
     const change = (field: Partial<TokenDocument>) => write(base.map((document, i) => (i === 3 ? { ...document, ...field } : document)));
     const others = [
       await change({ docId: docIdOf("x") }),
@@ -129,6 +129,11 @@ describe("writing", () => {
     await expect(writeShards(directory, [{ ...documentsOf([1])[0]!, docId }], OPTIONS)).rejects.toThrow(
       new RangeError(`docId: expected 32 hexadecimal digits, found ${docId}`),
     );
+  });
+
+  test("refuses a token beyond the vocabulary", async () => {
+    const document = { ...documentsOf([1])[0]!, tokens: Uint32Array.of(99, 100) };
+    await expect(writeShards(directory, [document], OPTIONS)).rejects.toThrow(new RangeError(`document ${document.docId}: expected ids below 100, found 100`));
   });
 });
 
@@ -304,6 +309,33 @@ describe("damage is ShardCorrupt, naming the file, what was expected and found",
     expect([...shards.readTokens(1, 2)]).toEqual([1, 2]);
     await writeFile(shardPath(), bytes); // put right, it can be read
     expect([...shards.readTokens(0, 5)]).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test("of a file that got an id beyond the vocabulary while it was open, naming the document", async () => {
+    await writeShards(directory, documentsOf([5, 6, 7]), OPTIONS);
+    const bytes = await readFile(shardPath());
+    const shards = await openAll();
+    bytes.writeUInt32LE(100, bytes.indexOf(Buffer.from(documentsOf([5, 6])[1]!.tokens.buffer)) + 4 * 2);
+    await writeFile(shardPath(), bytes);
+    const problem = `expected ids below 100, found 100 at token 2 of document ${docIdOf("document 1")}`;
+    expect(() => shards.readTokens(6, 9)).toThrow(expect.objectContaining({ code: "ShardCorrupt", details: { file: shardPath(), problem } }) as Error);
+    expect([...shards.readTokens(5, 2)]).toEqual([7, 8]);
+  });
+
+  test("of a file that was altered while it was open: found when it is rechecked", async () => {
+    const manifest = await writeShards(directory, documentsOf([50, 5]), OPTIONS);
+    await utimes(shardPath(1), 0, 0); // clocks of file systems tick in milliseconds: what follows is later
+    const shards = await openAll();
+    const whole = await readFile(shardPath(1));
+    await shards.recheck();
+    const altered = Uint8Array.from(whole);
+    altered[whole.indexOf(Buffer.from(documentsOf([50, 5])[1]!.tokens.buffer))]! ^= 1;
+    await writeFile(shardPath(1), altered);
+    for (let time = 0; time < 2; time++) {
+      await expect(shards.recheck()).rejects.toMatchObject({ code: "ShardCorrupt", details: { file: shardPath(1), problem: `expected sha256 ${manifest.shards[1]!.sha256}, found ${sha256(altered)}` } });
+    }
+    await writeFile(shardPath(1), whole); // put right, it is as good as before
+    await shards.recheck();
   });
 
   test("while a missing file is the error of the disk or store", async () => {

@@ -34,7 +34,7 @@ const schema = new Schema([
  * Writes documents, in the order given, as uncompressed Arrow IPC files and a manifest.
  * Equal documents and options give equal bytes.
  *
- * @throws RangeError when a document's id is not 128 bits in hexadecimal
+ * @throws RangeError when a document's id is not 128 bits in hexadecimal, or a token's is beyond the vocabulary
  */
 export async function writeShards(
   directory: string,
@@ -48,6 +48,8 @@ export async function writeShards(
   try {
     for await (const document of documents) {
       if (!/^[0-9a-f]{32}$/.test(document.docId)) throw new RangeError(`docId: expected 32 hexadecimal digits, found ${document.docId}`);
+      const unknown = document.tokens.find((id) => id >= options.vocabSize);
+      if (unknown !== undefined) throw new RangeError(`document ${document.docId}: expected ids below ${options.vocabSize}, found ${unknown}`);
       shard ??= new OpenShard(directory, shards.length, documentsPerBatch);
       if (shard.append(document) < tokensPerShard) continue;
       shards.push(shard.finish());

@@ -21,4 +21,6 @@ export interface BatchSource {
   validationBatch(index: number): Promise<DiffusionBatch>;
   /** Whether any training step needs an attention bias. */
   readonly annealed: boolean;
+  /** Throws where data on disk are no longer what they were; asked before anything that was learned from them is saved. */
+  recheck?(): Promise<void>;
 }

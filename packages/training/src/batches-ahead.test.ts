@@ -41,9 +41,11 @@ test("none behind the last step is made before it is asked for", async () => {
   expect(asked).toEqual([19, 20, 21, 22]);
 });
 
-test("a batch that cannot be made fails the one that was asked for", async () => {
-  const { named } = recorded(3);
-  await expect(named(11)).rejects.toThrow("no batch 13");
+test("a batch that cannot be made fails when it is asked for, not before, and none behind it is made", async () => {
+  const { asked, named } = recorded(4);
+  for (const step of [11, 12]) expect(await named(step)).toBe(`training ${step}`);
+  await expect(named(13)).rejects.toThrow("no batch 13");
+  expect(asked).toEqual([11, 12, 13, 13]);
 });
 
 test("small batches are made many at a time, large ones singly", () => {

@@ -5,20 +5,24 @@ import type { TrainingRecipe } from "./config.ts";
  * A source whose training batches are made `count` at a time, the one that is asked for and those behind it: a step leaves
  * nothing of the source in the processor's caches, so that the first batch after one takes some three times as long as the next.
  *
- * One that cannot be made fails the batch that was asked for.
+ * One that cannot be made fails when it is asked for itself: the steps before it stand.
  *
  * @param lastStep none behind it is made before it is asked for
  */
 export function batchesAhead(source: BatchSource, count: number, lastStep: number): BatchSource {
   const ready = new Map<number, DiffusionBatch>();
   return {
-    annealed: source.annealed,
-    validationBatch: (index) => source.validationBatch(index),
+    ...source,
     trainingBatch: async (step) => {
       if (!ready.has(step)) {
         ready.clear();
         const end = Math.max(step + 1, Math.min(step + count, lastStep + 1));
-        for (let next = step; next < end; next++) ready.set(next, await source.trainingBatch(next));
+        ready.set(step, await source.trainingBatch(step));
+        for (let next = step + 1; next < end; next++) {
+          const batch = await source.trainingBatch(next).catch(() => undefined); // thrown anew once a step needs it
+          if (batch === undefined) break;
+          ready.set(next, batch);
+        }
       }
       return ready.get(step)!;
     },

@@ -43,7 +43,7 @@ export interface ShardBatchesOptions {
 export function shardBatches(options: ShardBatchesOptions): BatchSource {
   const { stage, seed, recipe, maskId, annealingSteps } = options;
   const { batchSize, canvasLength, cutShare, cleanPrefixShare } = recipe;
-  const { trainingSamples, validationSamples } = packedSamples(options);
+  const { trainingSamples, validationSamples, recheck } = packedSamples(options);
 
   /** @param firstMaskable of each sample; from `end` on nothing is */
   const batchOf = (samples: readonly PackedSample[], noiseLevels: readonly number[], key: { step: number; purpose: string }, firstMaskable: readonly number[], end?: number): DiffusionBatch => {
@@ -78,6 +78,7 @@ export function shardBatches(options: ShardBatchesOptions): BatchSource {
       const samples = validationSamples(index);
       return batchOf(samples, fixedNoiseLevels(batchSize, recipe.noise.smallest), { step: index, purpose: "validation noise" }, samples.map(() => 0));
     },
+    recheck,
   };
 }
 
@@ -94,7 +95,7 @@ export function shardBatches(options: ShardBatchesOptions): BatchSource {
  */
 export function causalBatches(options: Omit<ShardBatchesOptions, "maskId" | "annealingSteps">): BatchSource {
   const { canvasLength } = options.recipe;
-  const { trainingSamples, validationSamples } = packedSamples(options);
+  const { trainingSamples, validationSamples, recheck } = packedSamples(options);
   const masked = Array.from({ length: canvasLength - 1 }, (_, i) => i + 1);
   const attentionBias = causalAttentionBias(canvasLength);
   const batchOf = (samples: readonly PackedSample[]): DiffusionBatch => ({
@@ -108,6 +109,7 @@ export function causalBatches(options: Omit<ShardBatchesOptions, "maskId" | "ann
     annealed: true,
     trainingBatch: async (step) => batchOf(trainingSamples(step)),
     validationBatch: async (index) => batchOf(validationSamples(index)),
+    recheck,
   };
 }
 
@@ -126,7 +128,14 @@ function packedSamples({ stage, seed, recipe, train, validation }: Omit<ShardBat
     };
   };
   const readTraining = reader(train, "train");
-  return { trainingSamples: (step: number) => readTraining(step - 1), validationSamples: reader(validation, "validation") };
+  return {
+    trainingSamples: (step: number) => readTraining(step - 1),
+    validationSamples: reader(validation, "validation"),
+    recheck: async () => {
+      await train.recheck();
+      await validation.recheck();
+    },
+  };
 }
 
 const documentsOf = (samples: readonly PackedSample[]): string[] => [...new Set(samples.flatMap(({ documents }) => documents))];

@@ -14,8 +14,7 @@ export function timeSource(source: BatchSource, now: () => number): TimedSource 
   let startedAt: number | undefined;
   let waitedMs = 0;
   return {
-    annealed: source.annealed,
-    validationBatch: (index) => source.validationBatch(index),
+    ...source,
     trainingBatch: async (step) => {
       const askedAt = now();
       startedAt ??= askedAt;

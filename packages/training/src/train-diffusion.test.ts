@@ -1,5 +1,5 @@
 // Axes: B canvases, T tokens per canvas.
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createProgram } from "@diffucoder/engine";
@@ -7,10 +7,11 @@ import { loadCheckpoint, readSafetensors, type NamedTensor } from "@diffucoder/f
 import { cartWeights, diffusionFeeds, diffusionLossGraph, initialParameters, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
 import { failureOf } from "@diffucoder/test-kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { SEED, VOCABULARY, Workplace, digestsBelow, model, recipe } from "../test/fixtures.ts";
+import { SEED, VOCABULARY, Workplace, digestsBelow, documentsOf, makeShards, model, recipe } from "../test/fixtures.ts";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry, parseLedger } from "./ledger.ts";
+import { shardBatches } from "./shard-batches.ts";
 import { trainDiffusion, type DiffusionTraining } from "./train-diffusion.ts";
 import { candidatePath } from "./training-state.ts";
 import type { TrainingSummary } from "./training-summary.ts";
@@ -148,6 +149,33 @@ test("a training that dies goes on from its last due checkpoint, to the same byt
   expect(context.saved.map(({ step }) => step)).toEqual([3, 6]);
   const { directory } = await train({ execution }, { store, resumeFrom: context.saved[1]! });
   expect(await digestsBelow(directory)).toEqual(expected);
+});
+
+test("a batch that cannot be made stops the training at its step: those before it are done and saved, though it was asked for ahead", async () => {
+  const source = workplace.source();
+  const broken: BatchSource = { ...source, trainingBatch: async (step) => (step < 6 ? source.trainingBatch(step) : Promise.reject(new Error("no batch 6"))) };
+  const context = await workplace.context();
+  await expect(trainDiffusion(workplace.training({ source: broken, execution: { checkpointEverySteps: 2 } }), context.value)).rejects.toThrow("no batch 6");
+  expect(context.saved.map(({ step }) => step)).toEqual([2, 4]);
+  expect(context.progress.at(-1)!.step).toBe(5);
+});
+
+test.each(["train", "validation"] as const)("nothing is saved of a training whose %s shards were altered since they were opened", async (split) => {
+  const directory = await workplace.directory();
+  const shards = { train: await makeShards(directory, "train", 60), validation: await makeShards(directory, "validation", 20) };
+  const file = join(directory, split, "shard-00000.arrow");
+  const whole = await readFile(file);
+  const altered = Uint8Array.from(whole);
+  altered[whole.indexOf(Buffer.from(documentsOf(split, 1)[0]!.tokens.buffer))]! ^= 1; // another id of the vocabulary
+  const source = shardBatches({ stage: "test", seed: SEED, recipe, maskId: model.maskId, ...shards, annealingSteps: 0 });
+  for (const [checkpointEverySteps, saved] of [[3, [3]], [1000, []]] as const) {
+    writeFileSync(file, whole);
+    const context = await workplace.context({ onStep: (step) => step === 4 && writeFileSync(file, altered) });
+    await expect(trainDiffusion(workplace.training({ source, execution: { checkpointEverySteps } }), context.value)).rejects.toMatchObject({ code: "ShardCorrupt", message: expect.stringContaining(file) as string });
+    expect(context.saved.map(({ step }) => step)).toEqual(saved);
+  }
+  await shards.train.close();
+  await shards.validation.close();
 });
 
 test("kept steps hold the weights of exactly those steps", async () => {

@@ -142,6 +142,7 @@ async function validationLoss(trainer: Trainer, { source, recipe, stage }: Diffu
 }
 
 async function checkpoint(trainer: Trainer, state: TrainingState, training: DiffusionTraining, context: StageContext): Promise<ArtifactRef> {
+  await training.source.recheck?.();
   const directory = join(context.scratchDir, `step-${state.step}`);
   await writeTraining(directory, state, trainer.weights());
   return context.saveCheckpoint(state.step, directory, { stage: training.stage, step: state.step });
@@ -158,6 +159,7 @@ async function finish(trainer: Trainer, state: TrainingState, training: Diffusio
     uniformLoss: Math.log(model.vocabSize),
     ...(state.rollbacks.length === 0 ? {} : { rollbacks: state.rollbacks }),
   };
+  await training.source.recheck?.();
   const directory = join(context.scratchDir, "result");
   await writeTraining(directory, { ...state, kept: undefined }, trainer.weights());
   const meta = { stage, step: state.step, parameterCount: parameterCount(model), history: [...history, summary], candidates: [...state.candidates.keys()] };
