@@ -26,6 +26,7 @@ test("the package offers these names; removing one is a major version", () => {
     "canonicalJson",
     "codeIdentity",
     "describeEnvironment",
+    "describeMismatch",
     "explainStage",
     "findArtifact",
     "findCached",
