@@ -77,7 +77,7 @@ afterAll(() => open.forEach((policy) => policy.dispose()));
 /** The updates of one round, as the stage makes them: all old log-probabilities first. */
 function round(policy: Policy, steps: readonly number[], learningRate = 0.01) {
   const batches = steps.map(batchAt);
-  const old = batches.map((batch) => policy.logProbs(batch));
+  const old = batches.map((batch, i) => (i === 0 ? policy.logProbs(batch) : policy.laterLogProbs(batch)));
   return steps.map((step, i) => policy.update(batches[i]!, { advantages, oldLogProbs: old[i]!, referenceLogProbs: old[i]! }, { learningRate, step }));
 }
 
@@ -185,6 +185,12 @@ test("the reference's log-probabilities are those under its weights, and the pol
   expect(policy.readParameters()).toEqual(own);
   expect(() => policy.referenceLogProbs([{ ...batchAt(1), tokens: new Int32Array(1) }], other)).toThrow();
   expect(policy.readParameters()).toEqual(own);
+});
+
+test("log-probabilities for a later update are the same but for the last bits", () => {
+  const policy = freshPolicy();
+  const exact = policy.logProbs(batchAt(1));
+  policy.laterLogProbs(batchAt(1)).forEach((logProb, i) => expect(logProb).toBeCloseTo(exact[i]!, 5));
 });
 
 test("reading log-probabilities leaves weights and moments alone", () => {

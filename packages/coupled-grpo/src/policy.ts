@@ -87,12 +87,17 @@ export class Policy {
     return new Policy(program, shape);
   }
 
-  /** Log-probability of each sampled token under the current weights, in nats, to the bit as an update would have it. */
+  /** Log-probability of each sampled token under the current weights, in nats, to the bit as an update that comes next would have it. */
   logProbs(batch: PolicyBatch): Float32Array {
     return this.#logProbs(batch, true);
   }
 
-  /** The same under the reference's weights. It enters no ratio, so that the last bits may differ: no gradient is computed. */
+  /** The same for a later update, which finds other weights, so that the last bits may differ: no gradient is computed. */
+  laterLogProbs(batch: PolicyBatch): Float32Array {
+    return this.#logProbs(batch, false);
+  }
+
+  /** The same under the reference's weights. */
   referenceLogProbs(batches: readonly PolicyBatch[], reference: ReadonlyMap<string, NamedTensor>): Float32Array[] {
     const own = this.readParameters();
     this.writeParameters(reference);

@@ -395,24 +395,20 @@ test("an estimator that leaves tokens out says what share it covers", async () =
   expect((await read(undisturbed, "checkpoint")).metrics.at(-1)).not.toHaveProperty("coverage");
 });
 
-test("the plan counts as many canvases a completion as its estimator has passes", () => {
+test("the plan counts the passes of a completion, three evaluations for each update, and the decoding", () => {
   const facts = { model: toHuggingFace(model) as never };
-  const flops = (logProbs: object) => coupledGrpoStage.plan!(recipeSchema.parse({ rounds: 1, rollout: { steps: 1 }, logProbs }), { checkpoint: { facts } }).tokens! - 64 * 64;
-  expect(flops({ masks: "full" }) * 3).toBe(flops({}));
-  expect(flops({ masks: "full" }) * 5).toBe(flops({ masks: "strata", count: 5 }));
-});
-
-test("the plan counts three canvases a completion, three passes an update, and the decoding", () => {
-  const recipe = recipeSchema.parse({ rounds: 5, updatesPerRound: 2, tasksPerRound: 3, groupSize: 4, canvasLength: 10, rollout: { steps: 6 } });
-  const facts = { model: toHuggingFace(model) as never };
-  const plan = coupledGrpoStage.plan!(recipe, { checkpoint: { facts } });
   const perToken = trainingFlopsPerToken(model, 10);
-  const trained = 3 * (5 * 2) * (3 * 3 * 4) * 10;
-  const decoded = 5 * (3 * 4) * 10 * 6;
-  expect(plan.tokens).toBe(trained + decoded);
-  // A forward pass is a third of a training step.
-  expect(plan.flops).toBeCloseTo(trained * perToken + (decoded * perToken) / 3, -2);
-  expect(plan).toMatchObject({ facts, parameterCount: parameterCount(model), peakMemoryBytes: trainingMemoryBytes(model, 3 * 3 * 4 * 10) });
+  for (const [logProbs, passes] of [[{}, 3], [{ masks: "full" }, 1], [{ masks: "strata", count: 5 }, 5]] as const) {
+    const recipe = recipeSchema.parse({ rounds: 5, updatesPerRound: 2, tasksPerRound: 3, groupSize: 4, canvasLength: 10, rollout: { steps: 6 }, logProbs });
+    const plan = coupledGrpoStage.plan!(recipe, { checkpoint: { facts } });
+    const canvas = 5 * (3 * 4) * 10; // tokens of a round's completions, over all rounds
+    const trained = 3 * passes * canvas; // two updates and the old policy of the first
+    const read = (3 * passes + 6) * canvas; // the old policy of the second and the reference of both; decoding
+    expect(plan.tokens).toBe(trained + read);
+    // A forward pass is a third of a training step.
+    expect(plan.flops).toBeCloseTo(trained * perToken + (read * perToken) / 3, -2);
+    expect(plan).toMatchObject({ facts, parameterCount: parameterCount(model), peakMemoryBytes: trainingMemoryBytes(model, passes * 3 * 4 * 10) });
+  }
 });
 
 test.each([{}, { checkpoint: {} }])("a plan without a planned model, %j, is refused", (inputs) => {

@@ -46,12 +46,16 @@ export const coupledGrpoStage: StageDefinition<Recipe, Execution> = {
   executionSchema,
   plan: (recipe, { checkpoint }) => {
     const { rounds, updatesPerRound, tasksPerRound, groupSize, canvasLength } = recipe;
-    // Three times an update: the old and the reference log-probabilities come from the graph that computes the update, and so cost as much.
+    const completions = tasksPerRound * groupSize;
     const { passes } = estimateShape(recipe.logProbs);
-    const training = planFurtherTraining("coupled-grpo", { steps: 3 * rounds * updatesPerRound, batchSize: passes * tasksPerRound * groupSize, canvasLength }, checkpoint);
+    // The old log-probabilities of a round's first update come from the graph that computes it, and so cost as much.
+    const trained = rounds * (updatesPerRound + 1);
+    const training = planFurtherTraining("coupled-grpo", { steps: trained, batchSize: passes * completions, canvasLength }, checkpoint);
     const forwardFlops = training.flops! / training.tokens! / 3;
-    const decoded = rounds * tasksPerRound * groupSize * canvasLength * recipe.rollout.steps;
-    return { ...training, tokens: training.tokens! + decoded, flops: training.flops! + decoded * forwardFlops };
+    // Those of its later ones and the reference's, and the decoding.
+    const canvasesRead = rounds * completions * (passes * (2 * updatesPerRound - 1) + recipe.rollout.steps);
+    const read = canvasesRead * canvasLength;
+    return { ...training, tokens: training.tokens! + read, flops: training.flops! + read * forwardFlops };
   },
   run: runCoupledGrpo,
 };
@@ -240,7 +244,7 @@ class Reinforcement {
       }),
     );
     // Old and reference log-probabilities are those under each update's own masks, before the first update.
-    const oldLogProbs = batches.map((batch) => policy.logProbs(batch));
+    const oldLogProbs = batches.map((batch, i) => (i === 0 ? policy.logProbs(batch) : policy.laterLogProbs(batch)));
     const referenceLogProbs = policy.referenceLogProbs(batches, state.reference);
     const advantages = Float32Array.from(scored.flatMap(({ advantage }) => Array.from({ length: this.#windowLength }, () => advantage)));
     return steps.map((step, i) => {

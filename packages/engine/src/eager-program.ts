@@ -3,6 +3,7 @@ import { EngineError } from "./errors.ts";
 import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { EagerKeptTensor } from "./kept-tensor.ts";
 import type { Feed, KeptTensor, NamedTensor, OptimizerMoments, Program, ProgramSpec, RunOptions } from "./program.ts";
+import { tidied } from "./tidied.ts";
 
 /** The same semantics as the native program, one operation at a time on whatever backend is loaded; fp32 only. */
 export class EagerProgram implements Program {
@@ -32,7 +33,7 @@ export class EagerProgram implements Program {
     const { inputs, build } = checkedGraph(this.#spec, graph, feeds);
     if (options?.likeTraining === true) requireTrainable(this.#spec, graph); // one operation at a time rounds alike anyhow
     this.#requireLive();
-    return tf.tidy(() => {
+    return tidied(() => {
       const outputs = build(tensorsOf(inputs, feeds), { ...this.#variables });
       requireOutputs(graph, Object.keys(outputs), fetch ?? []);
       return readAll(outputs, fetch ?? Object.keys(outputs));
@@ -43,18 +44,18 @@ export class EagerProgram implements Program {
     const { inputs, build } = checkedGraph(this.#spec, graph, feeds);
     this.#requireLive();
     const kept: Record<string, KeptTensor> = {};
-    const fetched = tf.tidy(() => {
+    const fetched = tidied(() => {
       const outputs = build(tensorsOf(inputs, feeds), { ...this.#variables });
       requireOutputs(graph, Object.keys(outputs), [...fetch, ...keep]);
       for (const name of keep) kept[name] = new EagerKeptTensor(tf.keep(tf.clone(outputs[name]!)));
-      return readAll(outputs, fetch) as tf.TensorContainer;
+      return readAll(outputs, fetch);
     });
-    return { fetched: fetched as Record<string, Feed>, kept };
+    return { fetched, kept };
   }
 
   accumulate(graph: string, feeds: Readonly<Record<string, Feed>>) {
     requireAccumulation(this.#spec);
-    return tf.tidy(() => {
+    return tidied(() => {
       const { gradients, outputs } = this.#gradientsOf(graph, feeds);
       for (const [name, gradient] of gradients) this.#sums[name]!.assign(tf.add(this.#sums[name]!, gradient));
       this.#accumulated += 1;
@@ -63,7 +64,7 @@ export class EagerProgram implements Program {
   }
 
   trainStep(graph: string, feeds: Readonly<Record<string, Feed>>, at: { readonly learningRate: number; readonly step: number }) {
-    return tf.tidy(() => {
+    return tidied(() => {
       const { gradients, outputs } = this.#gradientsOf(graph, feeds);
       return { loss: outputs.loss![0]!, gradientNorm: this.#applyAdamW(this.#meansWith(gradients), at), outputs };
     });

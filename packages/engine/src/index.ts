@@ -18,3 +18,4 @@ export type {
   RunOptions,
   TrainGraphSpec,
 } from "./program.ts";
+export { tidied } from "./tidied.ts";

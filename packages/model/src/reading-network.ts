@@ -1,5 +1,5 @@
 // Axes: B batch, T canvas, N positions of a part, R rows wanted, V vocabulary.
-import { hasNativeKernels, runNativeKernel } from "@diffucoder/engine";
+import { hasNativeKernels, runNativeKernel, tidied } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
 import * as tf from "@tensorflow/tfjs-core";
 import { canvasPart, forwardKeeping, forwardPart, headOf, partRows, type KeyValues } from "./cached-forward.ts";
@@ -111,7 +111,7 @@ const HEAD = "lm_head.weight";
 
 /** A matrix as the operation multiplies by it; the kernels know the layout. */
 function packed({ shape, data }: NamedTensor, rounded: 0 | 1): NamedTensor {
-  return tf.tidy(() => {
+  return tidied(() => {
     const [result] = runNativeKernel("DiffucoderPack", [tf.tensor(data, [...shape])], 1, { integers: { rounded } });
     return { shape: result!.shape, data: result!.dataSync() as Float32Array };
   });
