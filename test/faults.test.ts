@@ -44,7 +44,7 @@ test("a missing source parks the run; once it is there, a retry ends it", async 
   expect(parked.code).toBe(3);
   const status = JSON.parse(parked.stdout) as PipelineStatus;
   expect(stageOf(status, "corpus")).toMatchObject({ state: "parked", error: { code: "SourceMissing" } });
-  expect(parked.stderr).toMatch(/card tiny-library: expected a directory at .*library, found ENOENT\. Fetch the source or correct `origin\.path` in the card\./);
+  expect(parked.stderr).toMatch(/card tiny-library: expected a directory at .*library, found none \(ENOENT\)\. Fetch the source or correct `origin\.path` in the card\./);
   expect(parked.stderr).toContain(`diffucoder retry corpus -r ${status.runId}`);
 
   cpSync(join(ROOT, "test/fixtures/library"), tree, { recursive: true });

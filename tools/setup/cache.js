@@ -1,8 +1,8 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { SetupError } from "./steps.js";
 
 /** Where downloads and built tools are kept, for all checkouts of a user. */
 export function cacheFolder() {
@@ -12,7 +12,7 @@ export function cacheFolder() {
 
 /** Two set-ups at once would tread on each other; the second waits for the first. */
 export async function withLock(work) {
-  await mkdir(cacheFolder(), { recursive: true });
+  makeCacheFolder();
   const lock = join(cacheFolder(), "setup.lock");
   for (let said = false; !take(lock); said = true) {
     if (!said) console.log("set-up: another one is at work; waiting for it");
@@ -24,6 +24,25 @@ export async function withLock(work) {
     return await work();
   } finally {
     release();
+  }
+}
+
+function makeCacheFolder() {
+  try {
+    makeWithParents(resolve(cacheFolder()));
+  } catch (error) {
+    throw new SetupError(`expected a folder for the cache, or a place to make one, found ${error.code} at ${cacheFolder()}`, "DIFFUCODER_CACHE=FOLDER npm run setup");
+  }
+}
+
+/** Node's recursive mkdir never returns under /proc. */
+function makeWithParents(path) {
+  if (existsSync(path)) return;
+  makeWithParents(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!existsSync(path)) throw error; // another process may have made it just now
   }
 }
 

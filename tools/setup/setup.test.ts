@@ -26,6 +26,12 @@ test.each([
   expect(stderr).toMatch(message);
 });
 
+test("a cache that cannot be is refused at once", () => {
+  const { status, stderr } = setUp({ DIFFUCODER_CACHE: "/proc/none/cache" });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^\nset-up failed: expected a folder for the cache, or a place to make one, found ENOENT at \/proc\/none\/cache\n {2}try: DIFFUCODER_CACHE=FOLDER npm run setup\n/);
+});
+
 test("tools that are missing are named with the one command that helps", () => {
   const nothing = join(folder, "path");
   mkdirSync(nothing);

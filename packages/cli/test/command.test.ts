@@ -39,7 +39,7 @@ test.each([
   [["generate", "abcdef", "--prompt", "x", "--factor", "1", "--threshold", "0.9"], /'--factor <f>' cannot be used with option '--threshold <p>'/],
   [["generate", "abcdef", "--prompt", "x", "--cache", "all"], /Allowed choices are prefix, dual/],
   [["retry", "corpus", "--set", "steps=3"], /^Usage: --set steps=3: expected recipe\.KEY=VALUE/],
-  [["run", "nope.yaml"], /^InvalidRecipe: nope\.yaml: expected a pipeline file, found none/],
+  [["run", "nope.yaml"], /^InvalidRecipe: nope\.yaml: expected a pipeline file, found none \(ENOENT\)/],
 ])("a wrong command line gives exit code 2: %j", (args, message) => {
   const { status, stdout, stderr } = diffucoder(...args);
   expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
@@ -54,6 +54,16 @@ test("without a run there is nothing to ask about, which is no usage error", () 
   expect(diffucoder("lineage", "show", "abcdef")).toMatchObject({ status: 1, stderr: expect.stringMatching(/^ArtifactMissing: /) });
   expect(diffucoder("server", "status", "-o", "json").stdout).toBe(`${JSON.stringify({ kind: "embedded", isUp: false }, null, 2)}\n`);
   expect(diffucoder("worker", "status")).toMatchObject({ status: 0, stdout: "no workers\n" });
+});
+
+test("a home that cannot be is refused at once", () => {
+  const bin = join(import.meta.dirname, "../bin/diffucoder.js");
+  const inHome = (home: string) => spawnSync(process.execPath, [bin, "runs"], { encoding: "utf8", timeout: 20_000, env: { ...process.env, DIFFUCODER_HOME: home } });
+  for (const home of ["/proc/none/home", "/dev/null/home"]) {
+    const { status, stdout, stderr } = inHome(home);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(new RegExp(`^FolderUnusable: ${home}/store: expected a folder, or a place to make one, found .*\\. Name another one\\.\n$`));
+  }
 });
 
 test("gc shows what no record leads to before it removes it", async () => {

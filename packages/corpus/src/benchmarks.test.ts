@@ -38,7 +38,7 @@ test("a benchmark file that is not there or not the one is refused", async () =>
   const benchmark = { ...KEYS, kind: "file", path: "tiny.jsonl", sha256: "a".repeat(64) } as const;
   await expect(readBenchmark(benchmark, directory)).rejects.toMatchObject({
     code: "SourceMissing",
-    message: `card tiny.jsonl: expected a benchmark at ${join(directory, "tiny.jsonl")}, found ENOENT. Correct \`decontamination.benchmarks\` in the recipe.`,
+    message: `card tiny.jsonl: expected a benchmark at ${join(directory, "tiny.jsonl")}, found none (ENOENT). Correct \`decontamination.benchmarks\` in the recipe.`,
   });
   await writeTree(directory, { "tiny.jsonl": LINE });
   await expect(readBenchmark(benchmark, directory)).rejects.toMatchObject({

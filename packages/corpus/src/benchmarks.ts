@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { sha256 } from "@diffucoder/lineage";
+import { describeSystemError, sha256 } from "@diffucoder/lineage";
 import type { CorpusRecipe } from "./config.ts";
 import type { BenchmarkItem } from "./contamination.ts";
 import { readDataCard } from "./data-card.ts";
@@ -51,8 +51,8 @@ const parseJson = (text: string): unknown => JSON.parse(text.replaceAll(/"(?:[^"
 async function contentOf(benchmark: Benchmark, baseDirectory: string): Promise<Uint8Array> {
   if (benchmark.kind === "file") {
     const path = resolve(baseDirectory, benchmark.path);
-    const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      throw new SourceMissing(benchmark.path, `a benchmark at ${path}, found ${error.code}`, "Correct `decontamination.benchmarks` in the recipe.");
+    const content = await readFile(path).catch((error: unknown) => {
+      throw new SourceMissing(benchmark.path, `a benchmark at ${path}, found ${describeSystemError(error)}`, "Correct `decontamination.benchmarks` in the recipe.");
     });
     const found = sha256(content);
     if (found !== benchmark.sha256) throw new SourceDrift(benchmark.path, "benchmark", `sha256 ${benchmark.sha256}`, found);

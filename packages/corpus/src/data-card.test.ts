@@ -33,7 +33,7 @@ test("a card that is not there is named with its path and what to do", async () 
   await expect(readDataCard("/nowhere/card.yaml")).rejects.toMatchObject({
     code: "SourceMissing",
     retryable: false,
-    message: "card /nowhere/card.yaml: expected a data card at /nowhere/card.yaml, found ENOENT. Correct `card` in the recipe.",
+    message: "card /nowhere/card.yaml: expected a data card at /nowhere/card.yaml, found none (ENOENT). Correct `card` in the recipe.",
   });
 });
 

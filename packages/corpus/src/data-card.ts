@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { sha256 } from "@diffucoder/lineage";
+import { describeSystemError, sha256 } from "@diffucoder/lineage";
 import { TASK_FAMILIES } from "@diffucoder/tasks";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -118,8 +118,8 @@ export type DataCard = z.infer<typeof cardSchema> & {
 
 /** @throws SourceMissing, or InvalidCard naming the key */
 export async function readDataCard(path: string): Promise<DataCard> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new SourceMissing(path, `a data card at ${path}, found ${error.code}`, "Correct `card` in the recipe.");
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw new SourceMissing(path, `a data card at ${path}, found ${describeSystemError(error)}`, "Correct `card` in the recipe.");
   });
   let value: unknown;
   try {

@@ -437,7 +437,7 @@ describe("a benchmark", () => {
       details: { path: "HumanEval.jsonl", found: `sha256 ${benchmark.sha256}` },
     };
     await expect(workplace.evaluate({ candidate }, wrong)).rejects.toMatchObject(refusal);
-    await expect(workplace.evaluate({ candidate }, { ...recipe, benchmarks: [{ ...benchmark, path: "none.jsonl" }] })).rejects.toMatchObject({ code: "BenchmarkMissing", message: expect.stringContaining("found ENOENT") as string });
+    await expect(workplace.evaluate({ candidate }, { ...recipe, benchmarks: [{ ...benchmark, path: "none.jsonl" }] })).rejects.toMatchObject({ code: "BenchmarkMissing", message: expect.stringContaining("found none (ENOENT)") as string });
     // The file may change between key and run.
     await expect(evaluationStage.run({ ...request, recipe: recipeSchema.parse(wrong), execution: executionSchema.parse({}) }, {} as StageContext)).rejects.toMatchObject(refusal);
   });

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { engineAssets } from "@diffucoder/engine";
 import { formatMetrics } from "@diffucoder/formats";
-import { StageCancelled, sha256, type JsonObject, type StageContext, type StageDefinition, type StageProgress, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { StageCancelled, describeSystemError, sha256, type JsonObject, type StageContext, type StageDefinition, type StageProgress, type StageRequest, type StageResult } from "@diffucoder/lineage";
 import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox";
 import { packagesDigest, readBenchmark, taskAssets, writeEvalPlusFiles } from "@diffucoder/tasks";
 import { ask, type AskOptions } from "./ask.ts";
@@ -81,8 +81,8 @@ async function openBenchmarks({ benchmarks }: Recipe, baseDirectory: string, san
 }
 
 async function checkBenchmark({ path, sha256: expected }: BenchmarkRecipe, baseDirectory: string): Promise<void> {
-  const content = await readFile(resolve(baseDirectory, path)).catch((error: NodeJS.ErrnoException) => {
-    throw new BenchmarkMissing(path, String(error.code));
+  const content = await readFile(resolve(baseDirectory, path)).catch((error: unknown) => {
+    throw new BenchmarkMissing(path, describeSystemError(error));
   });
   const found = sha256(content);
   if (found !== expected) throw new BenchmarkMissing(path, `sha256 ${found}`);

@@ -1,7 +1,7 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tensorsToWrite, writeWeights, type Dtype, type FileOf } from "@diffucoder/formats";
-import { sha256 } from "@diffucoder/lineage";
+import { makeFolder, sha256 } from "@diffucoder/lineage";
 import { loadModel, toHuggingFace, type HuggingFaceLayout } from "@diffucoder/model";
 
 export interface ExportOptions {
@@ -19,11 +19,11 @@ export interface ExportOptions {
  *
  * @param fileOf absolute path of a file of the checkpoint
  * @returns names of the files
- * @throws FormatError, ModelError or TokenizerError when the checkpoint is not whole
+ * @throws FormatError, ModelError or TokenizerError when the checkpoint is not whole; FolderUnusable
  */
 export async function exportModel(fileOf: FileOf, folder: string, { layout, dtype, shardBytes }: ExportOptions): Promise<string[]> {
   const { model, parameters, tokenizer, tokenizerJson } = await loadModel(fileOf);
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   const texts = {
     "config.json": `${JSON.stringify({ ...toHuggingFace(model, { layout, dtype }), tokenizer_sha256: sha256(tokenizer.toJson()) }, null, 2)}\n`,
     "tokenizer.json": tokenizerJson,

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Weights, findCheckpointText, type FileOf, type TensorToWrite } from "@diffucoder/formats";
-import { InvalidRecipe, hashFile, sha256 } from "@diffucoder/lineage";
+import { InvalidRecipe, describeSystemError, hashFile, sha256 } from "@diffucoder/lineage";
 import { ModelError, checkVocabulary, fromHuggingFace, modelTensors, type ModelConfig } from "@diffucoder/model";
 import { SPECIAL_TOKENS, Tokenizer, type VocabularyFiles } from "@diffucoder/tokenizer";
 
@@ -50,7 +50,7 @@ export function readConfig(folder: string): Record<string, unknown> {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
   } catch (error) {
-    const found = error instanceof SyntaxError ? error.message : `none (${(error as NodeJS.ErrnoException).code})`;
+    const found = error instanceof SyntaxError ? error.message : describeSystemError(error);
     throw new InvalidRecipe("stage hugging-face", [`folder: expected a model with ${path}, found ${found}`]);
   }
 }

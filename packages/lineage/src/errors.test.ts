@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ArtifactMissing, DiskFull, refuseFullDisk, StageCancelled, StageError } from "./errors.ts";
+import { ArtifactMissing, describeSystemError, DiskFull, refuseFullDisk, StageCancelled, StageError } from "./errors.ts";
 
 test("a StageError carries code, retryable, details and cause, and is named for its code", () => {
   const cause = new Error("why");
@@ -39,4 +39,10 @@ test("what is no full disk comes through refuseFullDisk as it is", async () => {
   const error = Object.assign(new Error("EACCES"), { code: "EACCES" });
   await expect(refuseFullDisk("/store", () => Promise.reject(error))).rejects.toBe(error);
   expect(await refuseFullDisk("/store", async () => 7)).toBe(7);
+});
+
+test("a system error is told in words, one without a code as it stands", () => {
+  expect(describeSystemError(Object.assign(new Error("open x"), { code: "EACCES" }))).toBe("no permission (EACCES)");
+  expect(describeSystemError(Object.assign(new Error("open x"), { code: "EIO" }))).toBe("EIO");
+  expect(describeSystemError(new Error("odd"))).toBe("odd");
 });

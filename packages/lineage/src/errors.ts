@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { JsonObject } from "./json.ts";
 
 export interface StageErrorFacts {
@@ -94,6 +95,20 @@ export class DiskFull extends StageError {
   }
 }
 
+/** A folder that a person named is not there and cannot be made. */
+export class FolderUnusable extends StageError {
+  constructor(path: string, cause: unknown) {
+    const { path: where = path } = cause as NodeJS.ErrnoException;
+    super({
+      code: "FolderUnusable",
+      message: `${path}: expected a folder, or a place to make one, found ${describeSystemError(cause)}${where === resolve(path) ? "" : ` at ${where}`}. Name another one.`,
+      retryable: false,
+      details: { path },
+      cause,
+    });
+  }
+}
+
 /** Another attempt holds the stage now; this one may no longer publish. */
 export class LeaseLost extends StageError {
   constructor(key: string, held: number, current: number) {
@@ -157,6 +172,24 @@ export class InvalidRecipe extends StageError {
     });
   }
 }
+
+/** What was found where a file or folder could not be used, in words and with the system's code: "none (ENOENT)". */
+export function describeSystemError(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return message;
+  return code in SYSTEM_ERRORS ? `${SYSTEM_ERRORS[code]} (${code})` : code;
+}
+
+const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
+  EACCES: "no permission",
+  EEXIST: "a file of that name",
+  EISDIR: "a folder",
+  ENAMETOOLONG: "too long a name",
+  ENOENT: "none",
+  ENOTDIR: "a file where a folder was expected",
+  EPERM: "no permission",
+  EROFS: "a read-only file system",
+};
 
 /** Runs `write`, turning a full disk into a typed error. */
 export async function refuseFullDisk<T>(path: string, write: () => Promise<T>): Promise<T> {

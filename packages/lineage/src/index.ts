@@ -16,6 +16,7 @@ export {
   ArtifactCorrupt,
   ArtifactMissing,
   DiskFull,
+  FolderUnusable,
   InvalidRecipe,
   LeaseLost,
   NondeterminismError,
@@ -23,6 +24,7 @@ export {
   RepairFailed,
   StageCancelled,
   StageError,
+  describeSystemError,
   refuseFullDisk,
 } from "./errors.ts";
 export { describeEnvironment } from "./environment.ts";
@@ -32,6 +34,7 @@ export { isProcessAlive } from "./is-process-alive.ts";
 export { canonicalJson, sha256, type JsonObject, type JsonValue } from "./json.ts";
 export { LeaseStore, type Lease } from "./lease.ts";
 export { findArtifact, lineageOf, planGarbage, verifyStore, type LineageNode, type LineageRun } from "./lineage-graph.ts";
+export { makeFolder } from "./make-folder.ts";
 export { NameDrift, NameStore } from "./names.ts";
 export { StageRecords, type Acceptance, type Binding, type CheckpointRecord, type Cost, type RunFacts } from "./records.ts";
 export type { Piece, PieceStore } from "./pieces.ts";

@@ -1,9 +1,8 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ArtifactStore } from "./artifact-store.ts";
 import { FileBlobStore, type BlobStore } from "./blob-store.ts";
-import { refuseFullDisk } from "./errors.ts";
 import { LeaseStore } from "./lease.ts";
+import { makeFolder } from "./make-folder.ts";
 import { NameStore } from "./names.ts";
 import { PieceStore } from "./pieces.ts";
 import { RecordStore } from "./record-store.ts";
@@ -20,9 +19,9 @@ export interface Store {
   readonly leases: LeaseStore;
 }
 
-/** Opens the store in a directory, creating it when it is not there. */
+/** Opens the store in a directory, creating it when it is not there. @throws FolderUnusable, DiskFull */
 export async function openStore(root: string, options: { readonly leaseExpiryMs?: number } = {}): Promise<Store> {
-  await refuseFullDisk(root, () => mkdir(root, { recursive: true }));
+  makeFolder(root);
   const blobs = new FileBlobStore(join(root, "blobs"));
   return {
     root,

@@ -28,7 +28,7 @@ export function folderWith(files: Readonly<Record<string, string | Uint8Array>>)
 export const canMount: boolean = (() => {
   const folder = mkdtempSync(join(tmpdir(), "lineage-mount-"));
   try {
-    mount(folder, 64);
+    mount(folder, 64, 10);
     execFileSync("umount", [folder], { stdio: "ignore" });
     return true;
   } catch {
@@ -38,10 +38,10 @@ export const canMount: boolean = (() => {
   }
 })();
 
-/** A file system of its own that holds so many KiB. */
-export function smallDisk(kibibytes: number): string {
+/** A file system of its own that holds so many KiB, and so many files and folders. */
+export function smallDisk(kibibytes: number, inodes = 1000): string {
   const folder = mkdtempSync(join(tmpdir(), "lineage-disk-"));
-  mount(folder, kibibytes);
+  mount(folder, kibibytes, inodes);
   onTestFinished(() => {
     execFileSync("umount", [folder]);
     rmSync(folder, { recursive: true });
@@ -49,6 +49,6 @@ export function smallDisk(kibibytes: number): string {
   return folder;
 }
 
-function mount(folder: string, kibibytes: number): void {
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${kibibytes}k`, "tmpfs", folder], { stdio: "ignore" });
+function mount(folder: string, kibibytes: number, inodes: number): void {
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${kibibytes}k,nr_inodes=${inodes}`, "tmpfs", folder], { stdio: "ignore" });
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { makeFolder } from "@diffucoder/lineage";
 
 /** Where everything of one project is kept. */
 export interface Home {
@@ -17,13 +18,13 @@ export interface Home {
   readonly storeId: string;
 }
 
-/** Opens `$DIFFUCODER_HOME`, else `.diffucoder` in the nearest folder with an `nx.json`, else in the current folder. */
+/** Opens `$DIFFUCODER_HOME`, else `.diffucoder` in the nearest folder with an `nx.json`, else in the current folder. @throws FolderUnusable */
 export function openHome(options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {}): Home {
   const { env = process.env, cwd = process.cwd() } = options;
   const root = env.DIFFUCODER_HOME ? resolve(cwd, env.DIFFUCODER_HOME) : join(workspaceRoot(cwd) ?? cwd, ".diffucoder");
   const folder = (name: string): string => {
     const path = join(root, name);
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
     return path;
   };
   const store = folder("store");

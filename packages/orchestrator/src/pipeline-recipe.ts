@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { InvalidRecipe, type StageDefinition, type StagePlan } from "@diffucoder/lineage";
+import { describeSystemError, InvalidRecipe, type StageDefinition, type StagePlan } from "@diffucoder/lineage";
 import { isNode, LineCounter, parse, parseDocument, type Document } from "yaml";
 import { z } from "zod";
 import { check, checkSettings, type Problem } from "./stage-settings.ts";
@@ -86,8 +86,8 @@ class PipelineSource {
   readonly #overridden: string[] = [];
 
   static async read(file: string): Promise<PipelineSource> {
-    const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      throw new InvalidRecipe(file, [`expected a pipeline file, found ${error.code === "ENOENT" ? "none" : error.code}`]);
+    const text = await readFile(file, "utf8").catch((error: unknown) => {
+      throw new InvalidRecipe(file, [`expected a pipeline file, found ${describeSystemError(error)}`]);
     });
     return new PipelineSource(file, text);
   }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
+import { makeFolder } from "@diffucoder/lineage";
 import { SOURCE_CONDITION, siblingModule } from "./source-mode.ts";
 
 /** Path of the bundled workflow code, made once for each version of it: bundling takes a second or more. */
@@ -18,7 +19,7 @@ export async function workflowBundle(cache: string): Promise<string> {
       resolve: { ...config.resolve, conditionNames: [SOURCE_CONDITION, "import", "require", "node", "default"] },
     }),
   });
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const temporary = `${path}.${process.pid}`;
   writeFileSync(temporary, code);
   renameSync(temporary, path);

@@ -66,5 +66,5 @@ test("a task that comes twice, no task, and no file are errors that name the pla
   await expect(readBenchmark("humaneval", twice)).rejects.toMatchObject({ code: "BenchmarkCorrupt", message: `${twice}:3: expected each task once, found T/0 again` });
   const empty = await temporaryFile("empty.jsonl", "\n");
   await expect(readBenchmark("humaneval", empty)).rejects.toMatchObject({ code: "BenchmarkCorrupt", message: `${empty}: expected tasks, found none` });
-  await expect(readBenchmark("humaneval", `${empty}.gz`)).rejects.toMatchObject({ code: "BenchmarkMissing", message: `${empty}.gz: expected a file or folder of humaneval, found ENOENT` });
+  await expect(readBenchmark("humaneval", `${empty}.gz`)).rejects.toMatchObject({ code: "BenchmarkMissing", message: `${empty}.gz: expected a file or folder of humaneval, found none (ENOENT)` });
 });

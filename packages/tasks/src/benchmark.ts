@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { sha256 } from "@diffucoder/lineage";
+import { describeSystemError, sha256 } from "@diffucoder/lineage";
 import type { BenchmarkTask, PromptStyle } from "./benchmark-task.ts";
 import { bigCodeBenchTask } from "./bigcodebench.ts";
 import { TasksError } from "./errors.ts";
@@ -93,8 +93,8 @@ async function readFileOf(name: BenchmarkName, path: string): Promise<Benchmark>
 
 /** The path itself, or what a folder and the folders in it hold. */
 async function filesOf(name: BenchmarkName, path: string): Promise<string[]> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new TasksError("BenchmarkMissing", `${path}: expected a file or folder of ${name}, found ${error.code}`);
+  const found = await stat(path).catch((error: unknown) => {
+    throw new TasksError("BenchmarkMissing", `${path}: expected a file or folder of ${name}, found ${describeSystemError(error)}`);
   });
   if (!found.isDirectory()) return [path];
   const entries = await readdir(path, { withFileTypes: true });

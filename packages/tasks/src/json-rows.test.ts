@@ -42,8 +42,8 @@ test.each<[string, string, string | Uint8Array, RegExp]>([
 
 test("a file that is not there, or is a folder, is named", async () => {
   const folder = await temporaryFolder();
-  await expect(readJsonRows(join(folder, "x.jsonl"), SUBJECT)).rejects.toMatchObject({ code: "SamplesMissing", message: expect.stringMatching(/x\.jsonl: expected a readable file, found ENOENT$/) as string });
-  await expect(readJsonRows(folder, SUBJECT)).rejects.toMatchObject({ code: "SamplesMissing", message: expect.stringMatching(/found EISDIR$/) as string });
+  await expect(readJsonRows(join(folder, "x.jsonl"), SUBJECT)).rejects.toMatchObject({ code: "SamplesMissing", message: expect.stringMatching(/x\.jsonl: expected a readable file, found none \(ENOENT\)$/) as string });
+  await expect(readJsonRows(folder, SUBJECT)).rejects.toMatchObject({ code: "SamplesMissing", message: expect.stringMatching(/found a folder \(EISDIR\)$/) as string });
 });
 
 test("whatever the bytes, there are rows or an error that names the file", async () => {

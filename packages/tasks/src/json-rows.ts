@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
+import { describeSystemError } from "@diffucoder/lineage";
 import { TasksError, type TasksErrorCode } from "./errors.ts";
 
 /** A row of a file of JSON documents. */
@@ -18,8 +19,8 @@ export interface JsonRow {
  * @throws TasksError naming file and line
  */
 export async function readJsonRows(path: string, subject: { readonly missing: TasksErrorCode; readonly corrupt: TasksErrorCode }): Promise<JsonRow[]> {
-  const packed = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new TasksError(subject.missing, `${path}: expected a readable file, found ${error.code}`);
+  const packed = await readFile(path).catch((error: unknown) => {
+    throw new TasksError(subject.missing, `${path}: expected a readable file, found ${describeSystemError(error)}`);
   });
   const content = path.endsWith(".gz") ? unpack(packed, path, subject.corrupt) : packed;
   return path.replace(/\.gz$/, "").endsWith(".json") ? readDocument(content, path, subject.corrupt) : readLines(content, path, subject.corrupt);

@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { sha256 } from "@diffucoder/lineage";
+import { describeSystemError, sha256 } from "@diffucoder/lineage";
 import { TasksError } from "./errors.ts";
 
 /**
@@ -8,8 +8,8 @@ import { TasksError } from "./errors.ts";
  * @throws TasksError `PackagesMissing`
  */
 export async function packagesDigest(folder: string): Promise<string> {
-  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    throw packagesMissing(folder, String(error.code));
+  const entries = await readdir(folder).catch((error: unknown) => {
+    throw packagesMissing(folder, describeSystemError(error));
   });
   const records = entries.filter((name) => /\.(dist|egg)-info$/.test(name)).sort();
   if (records.length === 0) throw packagesMissing(folder, "no record of one");

@@ -1,8 +1,8 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { exportModel } from "@diffucoder/hugging-face";
-import { findArtifact, planGarbage, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import { findArtifact, makeFolder, planGarbage, type ArtifactRef, type Store } from "@diffucoder/lineage";
 import type { HuggingFaceLayout } from "@diffucoder/model";
 import { liveWorkers, openHome } from "@diffucoder/orchestrator";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
@@ -20,7 +20,7 @@ export function exportCommand(): Command {
       const store = await projectStore();
       const ref = await findArtifact(store, artifact);
       if (layout !== undefined && ref.kind !== "checkpoint") throw new UsageError(`${artifact}: expected a checkpoint to export in the layout ${layout}, found a ${ref.kind} artifact`);
-      await mkdir(folder, { recursive: true });
+      makeFolder(folder);
       const present = await readdir(folder);
       if (present.length > 0) throw new UsageError(`${folder}: expected an empty or new folder, found ${present.length} files`);
       const files = layout === undefined ? await copyArtifact(store, ref, folder) : await exportModel((path) => store.artifacts.file(ref, path, { verify: true }), folder, { layout, dtype: DTYPES[dtype] });

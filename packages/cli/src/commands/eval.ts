@@ -1,7 +1,8 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { basename, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { makeFolder } from "@diffucoder/lineage";
 import { BENCHMARKS, VerdictLog, harnessDigest, readBenchmark, readSamples, scoreSamples, writeEvalPlusFiles, type Benchmark, type BenchmarkName, type PassAtK, type Sample, type ScoredSamples } from "@diffucoder/tasks";
 import { EXIT } from "../exit-codes.ts";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
@@ -54,7 +55,7 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   const given = options.samples === undefined ? undefined : await readSamples(options.samples);
   const benchmark = await readBenchmark(options.benchmark, data, [...new Set(given?.map(({ taskId }) => taskId))]);
   const samples = given ?? benchmark.tasks.map(({ id, solution }): Sample => ({ taskId: id, form: "solution", text: solution, where: id }));
-  if (options.out !== undefined) await makeFolder(options.out);
+  if (options.out !== undefined) makeFolder(options.out);
   const log = options.out === undefined ? undefined : await VerdictLog.open(join(options.out, "verdicts.jsonl"), await harnessDigest(options.packages));
   if (log !== undefined && log.outdated > 0) say(`${log.outdated} verdicts in ${options.out} are of another version of the harness, of Python or its packages: not used`);
   const { createSandbox } = await import("@diffucoder/sandbox");
@@ -67,12 +68,6 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   } finally {
     await sandbox.close();
   }
-}
-
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`eval: expected a folder that can be written, found ${error.code} at --out ${path}. Name another one.`);
-  });
 }
 
 /** Says how far it is, at most every five seconds. */

@@ -1,9 +1,9 @@
 import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { cacheDirectory, hashFile, refuseFullDisk } from "@diffucoder/lineage";
+import { cacheDirectory, hashFile, makeFolder, refuseFullDisk } from "@diffucoder/lineage";
 import { SourceDrift, SourceMissing } from "../errors.ts";
 import { fetchAlone } from "./fetch-alone.ts";
 
@@ -18,7 +18,7 @@ export async function fetchPinned(card: string, url: string, sha256: string): Pr
   const directory = join(cacheDirectory(), "downloads");
   const path = join(directory, sha256);
   if ((await sizeOf(path)) !== undefined) return path;
-  await mkdir(directory, { recursive: true });
+  makeFolder(directory);
   return fetchAlone(path, () => fetchPart(card, url, sha256, path));
 }
 

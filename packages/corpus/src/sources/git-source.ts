@@ -1,8 +1,7 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cacheDirectory, sha256 } from "@diffucoder/lineage";
+import { cacheDirectory, makeFolder, sha256 } from "@diffucoder/lineage";
 import { SourceMissing } from "../errors.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { fetchAlone } from "./fetch-alone.ts";
@@ -42,7 +41,7 @@ export async function* listGit(options: GitOptions): AsyncGenerator<SourceEntry>
 
 async function fetchCommit({ card, repository, commit }: GitOptions): Promise<string> {
   const directory = join(cacheDirectory(), "git", sha256(repository).slice(0, 16));
-  await mkdir(directory, { recursive: true });
+  makeFolder(directory);
   try {
     await fetchAlone(directory, async () => {
       await git(directory, "init", "--quiet", "--bare");

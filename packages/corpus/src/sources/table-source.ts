@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { docIdOf } from "@diffucoder/formats";
-import { hashFile } from "@diffucoder/lineage";
+import { describeSystemError, hashFile } from "@diffucoder/lineage";
 import type { DataCard } from "../data-card.ts";
 import { SourceCorrupt, SourceMissing } from "../errors.ts";
 import type { CardCheck } from "../waivers.ts";
@@ -59,8 +59,8 @@ export async function unpinnedDigest(directory: string, file: TableFile): Promis
 async function locate({ id, directory }: Pick<DataCard, "id" | "directory">, file: TableFile, check: CardCheck | undefined): Promise<string> {
   if ("url" in file) return fetchPinned(id, file.url, file.sha256);
   const path = resolve(directory, file.path);
-  await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new SourceMissing(id, `a file at ${path}, found ${error.code}`, "Fetch the source or correct `origin.files` in the card.");
+  await stat(path).catch((error: unknown) => {
+    throw new SourceMissing(id, `a file at ${path}, found ${describeSystemError(error)}`, "Fetch the source or correct `origin.files` in the card.");
   });
   if (file.sha256 !== undefined && check !== undefined) check.expect(id, file.path, `sha256 ${file.sha256}`, `sha256 ${await hashFile(path)}`);
   return path;

@@ -72,8 +72,8 @@ test("a directory that is not there, or is a file, is missing, and the error say
   await writeFile(join(directory, "file"), "");
   await expect(filesOf(join(directory, "none"))).rejects.toMatchObject({
     code: "SourceMissing",
-    message: `card tiny: expected a directory at ${join(directory, "none")}, found ENOENT. Fetch the source or correct \`origin.path\` in the card.`,
+    message: `card tiny: expected a directory at ${join(directory, "none")}, found none (ENOENT). Fetch the source or correct \`origin.path\` in the card.`,
     details: { card: "tiny" },
   });
-  await expect(filesOf(join(directory, "file"))).rejects.toMatchObject({ code: "SourceMissing", message: expect.stringContaining("found ENOTDIR") as string });
+  await expect(filesOf(join(directory, "file"))).rejects.toMatchObject({ code: "SourceMissing", message: expect.stringContaining("found a file where a folder was expected (ENOTDIR)") as string });
 });

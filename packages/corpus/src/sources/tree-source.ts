@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Dirent } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { hashFile, sha256 } from "@diffucoder/lineage";
+import { describeSystemError, hashFile, sha256 } from "@diffucoder/lineage";
 import { SourceMissing } from "../errors.ts";
 import type { CardCheck } from "../waivers.ts";
 import type { SourceEntry, SourceFile, UnreadReason } from "./source-file.ts";
@@ -23,8 +23,8 @@ export interface TreeOptions {
  * @throws SourceMissing
  */
 export async function* listTree({ card, directory, license, largestFileBytes }: Omit<TreeOptions, "sha256" | "check">): AsyncGenerator<SourceEntry> {
-  const entries = await list(directory).catch((error: NodeJS.ErrnoException) => {
-    throw new SourceMissing(card, `a directory at ${directory}, found ${error.code}`, "Fetch the source or correct `origin.path` in the card.");
+  const entries = await list(directory).catch((error: unknown) => {
+    throw new SourceMissing(card, `a directory at ${directory}, found ${describeSystemError(error)}`, "Fetch the source or correct `origin.path` in the card.");
   });
   for await (const { path, entry } of walk(directory, entries)) {
     const reason: UnreadReason = entry.isSymbolicLink() ? "link" : entry.isDirectory() ? "unreadable" : "not-a-file";

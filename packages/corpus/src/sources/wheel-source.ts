@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cacheDirectory, sha256 } from "@diffucoder/lineage";
+import { cacheDirectory, makeFolder, sha256 } from "@diffucoder/lineage";
 import { unzipSync } from "fflate";
 import { SourceDrift, SourceMissing } from "../errors.ts";
 import { fetchAlone } from "./fetch-alone.ts";
@@ -79,7 +79,7 @@ async function digestOf(path: string): Promise<string | undefined> {
 }
 
 async function fetchWheels(card: string, wheels: readonly Wheel[], directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  makeFolder(directory);
   const incoming = await mkdtemp(join(directory, ".incoming-"));
   try {
     const requirements = join(incoming, "requirements.txt");

@@ -40,9 +40,9 @@ test("files that are not there, hold nothing, or are no report", async () => {
   writeFileSync(source.samplesPath, "\n");
   await expect(readEvaluation(source)).rejects.toThrow(/samples\.jsonl: expected answers, found none/);
   rmSync(source.samplesPath);
-  await expect(readEvaluation(source)).rejects.toThrow(/samples\.jsonl: expected a readable file, found ENOENT/);
+  await expect(readEvaluation(source)).rejects.toThrow(/samples\.jsonl: expected a readable file, found none \(ENOENT\)/);
   writeFileSync(source.reportPath, JSON.stringify({ ...evaluation([]), checkpoints: [] }));
   await expect(readEvaluation(source)).rejects.toThrow(/report\.json: expected what an evaluation writes/);
   rmSync(source.reportPath);
-  await expect(readEvaluation(source)).rejects.toMatchObject({ code: "EvaluationCorrupt", message: expect.stringMatching(/report\.json: expected a readable file, found ENOENT/) as unknown });
+  await expect(readEvaluation(source)).rejects.toMatchObject({ code: "EvaluationCorrupt", message: expect.stringMatching(/report\.json: expected a readable file, found none \(ENOENT\)/) as unknown });
 });

@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { describeSystemError } from "@diffucoder/lineage";
 import { decodingShape } from "@diffucoder/model";
 import { z } from "zod";
 import { EvaluationCorrupt } from "../errors.ts";
@@ -90,8 +91,8 @@ async function textOf(path: string): Promise<string> {
 }
 
 function readable(path: string, error: unknown): unknown {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  return syscall === undefined ? error : new EvaluationCorrupt(path, "a readable file", String(code));
+  const { syscall } = error as NodeJS.ErrnoException;
+  return syscall === undefined ? error : new EvaluationCorrupt(path, "a readable file", describeSystemError(error));
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
