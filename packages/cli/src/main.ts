@@ -9,7 +9,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(EXIT.done);
 });
 
-const USAGE: readonly string[] = ["Usage", "InvalidRecipe", "InvalidCard", "FolderUnusable"];
+const USAGE: readonly string[] = ["Usage", "InvalidRecipe", "InvalidCard", "FolderTaken", "FolderUnusable"];
 
 try {
   await createCommand().parseAsync();

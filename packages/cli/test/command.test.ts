@@ -33,6 +33,7 @@ test.each([
   [["abort"], /required option '--reason <text>' not specified/],
   [["generate", "abcdef", "--prompt", "x", "--steps", "0"], /expected a whole number above 0/],
   [["generate", "abcdef", "--prompt", "x", "--temperature", "-1"], /expected a number, 0 or more/],
+  [["export", "abcdef", "x", "--layout", "qwen2", "--max-shard-size", "0"], /--max-shard-size <GB>.*expected a number above 0/],
   [["generate", "abcdef"], /^Usage: generate: expected --prompt, or --prefix and perhaps --suffix, found neither/],
   [["generate", "abcdef", "--suffix", "x"], /^Usage: generate: expected --prompt/],
   [["generate", "abcdef", "--prompt", "x", "--prefix", "y"], /'--prefix <text>' cannot be used with option '--prompt <text>'/],

@@ -4,7 +4,7 @@ export { croissantOf, type DatasetDescription, type DatasetFile } from "./croiss
 export { DOCUMENTS_FILE, countDocuments, docIdOf, readDocuments, writeDocuments, type DocumentRow, type Split } from "./documents.ts";
 export { FormatError, type FormatErrorCode } from "./errors.ts";
 export { formatMetrics, parseMetrics, type MetricsLine } from "./metrics.ts";
-export type { Dtype } from "./half-precision.ts";
+export { narrow, type Dtype } from "./half-precision.ts";
 export { readSafetensors, tensorsToWrite, writeSafetensors, type NamedTensor, type TensorEntry, type TensorToWrite } from "./safetensors.ts";
 export { Weights, writeWeights } from "./sharded-safetensors.ts";
 export { checkShards, type ShardCheck } from "./check-shards.ts";

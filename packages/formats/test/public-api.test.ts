@@ -17,6 +17,7 @@ test("the package offers these names; removing one is a major version", () => {
     "formatMetrics",
     "loadCheckpoint",
     "merkleRoot",
+    "narrow",
     "openShards",
     "parseMetrics",
     "parseShardManifest",

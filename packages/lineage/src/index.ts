@@ -53,3 +53,4 @@ export type {
 } from "./stage.ts";
 export { resolveStage, type KeyFacts, type ResolvedStage } from "./stage-key.ts";
 export { openStore, type Store } from "./store.ts";
+export { FolderTaken, writeFolder } from "./write-folder.ts";

@@ -10,6 +10,7 @@ test("the package offers these names; removing one is a major version", () => {
     "ArtifactStore",
     "DiskFull",
     "FileBlobStore",
+    "FolderTaken",
     "FolderUnusable",
     "InvalidRecipe",
     "LeaseLost",
@@ -44,5 +45,6 @@ test("the package offers these names; removing one is a major version", () => {
     "runStage",
     "sha256",
     "verifyStore",
+    "writeFolder",
   ]);
 });

@@ -3,13 +3,23 @@ import type { ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
 import { parameterShapes } from "./parameters.ts";
 
+/** A tensor of a model on disk. */
+export interface ModelTensor extends TensorToWrite {
+  /**
+   * Its numbers, as float32.
+   *
+   * @throws ModelError `WrongParameters` when one is not finite
+   */
+  numbers(): Promise<Float32Array>;
+}
+
 /**
- * The tensors of a model on disk, to be written elsewhere one by one as they are. All are checked before the first is
+ * The tensors of a model on disk, to be read, or written elsewhere as they are, one by one. All are checked before the first is
  * read, but what follows from the rest is left out: a head that repeats a tied embedding, rotary frequencies.
  *
  * @throws ModelError `WrongParameters` naming file and tensor, what was expected and what was found
  */
-export async function modelTensors(config: ModelConfig, weights: Weights): Promise<TensorToWrite[]> {
+export async function modelTensors(config: ModelConfig, weights: Weights): Promise<ModelTensor[]> {
   const shapes = parameterShapes(config);
   const tensors = Object.entries(shapes).map(([name, shape]) => {
     const entry = weights.entry(name);
@@ -17,7 +27,8 @@ export async function modelTensors(config: ModelConfig, weights: Weights): Promi
       const file = entry?.file ?? weights.files.join(", ");
       throw new ModelError("WrongParameters", `${file}: tensor ${name}: expected [${shape.join()}], found ${entry === undefined ? "nothing" : `[${entry.shape.join()}]`}. ${FIX}`);
     }
-    return { name, shape, dtype: entry.dtype, bytes: () => weights.readBytes(name) };
+    const numbers = async () => requireFinite(`${entry.file}: tensor ${name}`, (await weights.read(name)).data);
+    return { name, shape, dtype: entry.dtype, bytes: () => weights.readBytes(name), numbers };
   });
   for (const name of weights.names()) {
     if (name in shapes || name.endsWith(".rotary_emb.inv_freq") || (name === HEAD && (await isTiedHead(weights)))) continue;
@@ -25,6 +36,12 @@ export async function modelTensors(config: ModelConfig, weights: Weights): Promi
     throw new ModelError("WrongParameters", `${weights.entry(name)!.file}: tensor ${name}: ${problem}. ${FIX}`);
   }
   return tensors;
+}
+
+function requireFinite(subject: string, data: Float32Array): Float32Array {
+  const odd = data.findIndex((value) => !Number.isFinite(value));
+  if (odd < 0) return data;
+  throw new ModelError("WrongParameters", `${subject}: expected finite numbers, found ${data[odd]} at ${odd}. Use an earlier checkpoint, of before the training diverged.`);
 }
 
 const FIX = "Use weights and config.json of one checkpoint.";

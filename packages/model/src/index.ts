@@ -17,8 +17,8 @@ export { decodeOptionsOf, decodingShape, openSampler, refineDecoding, type Decod
 export { diffusionFeeds, diffusionLossGraph, type DiffusionBatchShape, type DiffusionFeeds } from "./diffusion-loss.ts";
 export { ModelError } from "./errors.ts";
 export { forward, predictingRow, type ForwardOptions } from "./forward.ts";
-export { checkVocabulary, modelTensors } from "./hugging-face.ts";
-export { loadModel, loadParameters, type LoadedModel } from "./load-model.ts";
+export { checkVocabulary, modelTensors, type ModelTensor } from "./hugging-face.ts";
+export { loadModel, loadParameters, openModel, type LoadedModel, type OpenModel } from "./load-model.ts";
 export { cartWeights, inverseLevelWeights, type LossWeights } from "./loss-weights.ts";
 export { drawNoiseLevel, noiseCanvas, type NoisedCanvas } from "./noise.ts";
 export type { DecodedCanvas } from "./open-canvas.ts";

@@ -35,15 +35,16 @@ test("an artifact's files are laid out as they are", async () => {
   const target = join(folder, "plain");
   await run("model@1", target);
   expect(readdirSync(target).sort()).toEqual(["config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json", "trainer_state.json"]);
-  await expect(run("model@1", target)).rejects.toMatchObject({ code: "Usage", message: `${target}: expected an empty or new folder, found 5 files` });
+  await expect(run("model@1", target)).rejects.toMatchObject({ code: "FolderTaken", message: `${target}: expected an empty or new folder, found 5 files. Name another one.` });
 });
 
 test("a checkpoint is laid out as a model of Hugging Face when asked for, in float32 unless told otherwise", async () => {
   const [qwen2, dream] = [join(folder, "qwen2"), join(folder, "dream")];
   await run("model@1", qwen2, "--layout", "qwen2", "--dtype", "bf16");
-  expect(readdirSync(qwen2).sort()).toEqual(["added_tokens.json", "config.json", "merges.txt", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.json"]);
+  expect(readdirSync(qwen2).sort()).toEqual(["added_tokens.json", "config.json", "generation_config.json", "merges.txt", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.json"]);
   expect(configIn(qwen2)).toMatchObject({ model_type: "qwen2", torch_dtype: "bfloat16" });
-  await run("model@1", dream, "--layout", "dream");
+  await run("model@1", dream, "--layout", "dream", "--max-shard-size", "3e-6");
+  expect(readdirSync(dream).filter((name) => /safetensors/.test(name))).toEqual(["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]);
   expect(configIn(dream)).toMatchObject({ model_type: "Dream", torch_dtype: "float32" });
 });
 

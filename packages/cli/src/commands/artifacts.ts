@@ -1,8 +1,7 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { exportModel } from "@diffucoder/hugging-face";
-import { findArtifact, makeFolder, planGarbage, type ArtifactRef, type Store } from "@diffucoder/lineage";
+import { findArtifact, planGarbage, writeFolder, type ArtifactRef, type Store } from "@diffucoder/lineage";
 import type { HuggingFaceLayout } from "@diffucoder/model";
 import { liveWorkers, openHome } from "@diffucoder/orchestrator";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
@@ -16,14 +15,12 @@ export function exportCommand(): Command {
     .argument("<folder>")
     .addOption(new Option("--layout <name>", "a checkpoint as a model of Hugging Face: weights, config and tokenizer alone").choices(["qwen2", "dream"]))
     .addOption(new Option("--dtype <name>", "of the weights, in such a layout").choices(Object.keys(DTYPES)).default("fp32"))
-    .action(async (artifact: string, folder: string, { layout, dtype }: ExportChoice) => {
+    .addOption(new Option("--max-shard-size <GB>", "of a file of weights, in such a layout; above it there are several").argParser(gigabytes).default(5))
+    .action(async (artifact: string, folder: string, { layout, dtype, maxShardSize }: ExportChoice) => {
       const store = await projectStore();
       const ref = await findArtifact(store, artifact);
       if (layout !== undefined && ref.kind !== "checkpoint") throw new UsageError(`${artifact}: expected a checkpoint to export in the layout ${layout}, found a ${ref.kind} artifact`);
-      makeFolder(folder);
-      const present = await readdir(folder);
-      if (present.length > 0) throw new UsageError(`${folder}: expected an empty or new folder, found ${present.length} files`);
-      const files = layout === undefined ? await copyArtifact(store, ref, folder) : await exportModel((path) => store.artifacts.file(ref, path, { verify: true }), folder, { layout, dtype: DTYPES[dtype] });
+      const files = layout === undefined ? await copyArtifact(store, ref, folder) : await exportModel((path) => store.artifacts.file(ref, path, { verify: true }), folder, { layout, dtype: DTYPES[dtype], shardBytes: maxShardSize * 1e9 });
       print("text", files, (all) => all.map((path) => join(folder, path)).join("\n"));
     });
 }
@@ -31,12 +28,19 @@ export function exportCommand(): Command {
 interface ExportChoice {
   readonly layout?: HuggingFaceLayout;
   readonly dtype: keyof typeof DTYPES;
+  readonly maxShardSize: number;
+}
+
+function gigabytes(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError("expected a number above 0.");
 }
 
 const DTYPES = { fp32: "F32", bf16: "BF16", fp16: "F16" } as const;
 
 async function copyArtifact(store: Store, ref: ArtifactRef, folder: string): Promise<string[]> {
-  await store.artifacts.materialize(ref, folder);
+  await writeFolder(folder, (incoming) => store.artifacts.materialize(ref, incoming));
   return (await store.artifacts.manifest(ref)).files.map(({ path }) => path);
 }
 
