@@ -27,14 +27,16 @@ function namesIn(folder) {
 
 let wanted;
 
-/** Whether the build for GPUs is to be set up: where one is seen, unless `DIFFUCODER_DEVICE` demands it (`gpu`, `gpu:N`) or not (`cpu`). */
+/** Whether the build for GPUs is to be set up: where one is seen and not hidden, unless `DIFFUCODER_DEVICE` demands it (`gpu`, `gpu:N`) or not (`cpu`). */
 export function wantsGpu() {
   wanted ??= decide(process.env.DIFFUCODER_DEVICE || "auto");
   return wanted;
 }
 
 function decide(device) {
-  if (device === "auto") return findGpu() !== undefined;
+  // As the engine reads it: an empty or negative first one hides all.
+  const areHidden = /^(-\d+)?$/.test((process.env.CUDA_VISIBLE_DEVICES ?? "0").split(",")[0].trim());
+  if (device === "auto") return !areHidden && findGpu() !== undefined;
   if (/^(cpu|gpu(:\d+)?)$/.test(device)) return device !== "cpu";
   throw new SetupError(`DIFFUCODER_DEVICE: expected auto, cpu, gpu or gpu:N, found ${device}`, "unset DIFFUCODER_DEVICE");
 }

@@ -127,10 +127,11 @@ describe("on a machine with an NVIDIA GPU", () => {
     expect(found(folder, `${tool}:/bin`)).toBe("undefined");
   });
 
-  const chosen = (device: string, path = process.env.PATH!) =>
+  const chosen = (device: string, path = process.env.PATH!, visible = "0") =>
     script(`import { libraryFolder, libtensorflow } from ${moduleAt("libtensorflow.js")}; try { console.log(libraryFolder(), libtensorflow.megabytes); } catch (error) { console.log(error.message, error.next); }`, {
       DIFFUCODER_DEVICE: device,
       DIFFUCODER_LIBTENSORFLOW: "",
+      CUDA_VISIBLE_DEVICES: visible,
       PATH: path,
     }).trim();
 
@@ -141,6 +142,7 @@ describe("on a machine with an NVIDIA GPU", () => {
     const builds = join(folder, "libtensorflow");
     for (const device of ["", "auto"]) expect(chosen(device, `${tool}:/bin`)).toBe(`${builds}/tensorflow-2.21.0/tensorflow 4700`);
     expect(chosen("cpu", `${tool}:/bin`)).toBe(`${builds}/tensorflow-cpu-2.21.0/tensorflow 1200`);
+    for (const hidden of ["", "-1"]) expect(chosen("auto", `${tool}:/bin`, hidden)).toBe(`${builds}/tensorflow-cpu-2.21.0/tensorflow 1200`);
     expect(chosen("gpu:1", "/bin")).toBe(`${builds}/tensorflow-2.21.0/tensorflow 4700`);
     expect(chosen("tpu")).toBe("DIFFUCODER_DEVICE: expected auto, cpu, gpu or gpu:N, found tpu unset DIFFUCODER_DEVICE");
   });

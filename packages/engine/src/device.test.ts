@@ -40,6 +40,13 @@ describe("the GPU", () => {
     expect(gpu("cpu")).toBeUndefined();
   });
 
+  it.each(["", "-1", "-1,0"])("is none where CUDA_VISIBLE_DEVICES is %j, which hides all from CUDA's programs, unless it is named", (hidden) => {
+    const environment = { CUDA_VISIBLE_DEVICES: hidden };
+    expect(gpu("auto", environment)).toBeUndefined();
+    expect(gpu("gpu:1", environment)).toBe("1");
+    expect(() => gpu("gpu", environment)).toThrow(`CUDA_VISIBLE_DEVICES: expected a GPU for DIFFUCODER_DEVICE=gpu, found all hidden ("${hidden.split(",")[0]}"). Unset it, or name a GPU: gpu:N.`);
+  });
+
   it("is the only one that libtensorflow sees; its fp32 is fp32 and its sums keep an order", () => {
     const settings = deviceSettings({});
     expect(deviceEnvironment(settings, "3")).toEqual({

@@ -34,10 +34,18 @@ export function deviceSettings(environment: NodeJS.ProcessEnv): DeviceSettings {
   return settings;
 }
 
-/** The GPU that the settings mean, as CUDA names it; undefined for the CPU. */
+/**
+ * The GPU that the settings mean, as CUDA names it; undefined for the CPU. An empty or negative `CUDA_VISIBLE_DEVICES` hides all.
+ *
+ * @throws EngineError `WrongSetting` when one is asked for, and all are hidden
+ */
 export function chosenGpu({ device }: DeviceSettings, environment: NodeJS.ProcessEnv, hasProvenGpu: boolean): string | undefined {
-  if (device === "cpu" || (device === "auto" && !hasProvenGpu)) return undefined;
-  return device.split(":")[1] ?? (environment.CUDA_VISIBLE_DEVICES?.split(",")[0] || "0");
+  const visible = environment.CUDA_VISIBLE_DEVICES?.split(",")[0] ?? "0";
+  const areHidden = /^(-\d+)?$/.test(visible.trim());
+  if (device === "cpu" || (device === "auto" && (areHidden || !hasProvenGpu))) return undefined;
+  const [, named] = device.split(":");
+  if (named === undefined && areHidden) throw new EngineError("WrongSetting", `CUDA_VISIBLE_DEVICES: expected a GPU for DIFFUCODER_DEVICE=gpu, found all hidden (${JSON.stringify(visible)}). Unset it, or name a GPU: gpu:N.`);
+  return named ?? visible;
 }
 
 /** What libtensorflow, CUDA and XLA must find in the environment before they are loaded. */
