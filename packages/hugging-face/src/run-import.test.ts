@@ -1,8 +1,8 @@
-import { dirname, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { lineageOf } from "@diffucoder/lineage";
 import { parameterCount, toHuggingFace } from "@diffucoder/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Workplace, model, parameters, tokenizer } from "../test/fixtures.ts";
+import { Workplace, alterJson, model, parameters, tokenizer } from "../test/fixtures.ts";
 import { identifyModelFolder } from "./model-folder.ts";
 import { huggingFaceStage } from "./run-import.ts";
 
@@ -47,5 +47,16 @@ test("it stops when told to", async () => {
 test("it is planned from config.json alone, which tells later stages their model", async () => {
   const folder = await workplace.published({ layout: "qwen2" });
   const plan = huggingFaceStage.plan!({ folder: relative(dirname(folder), folder) }, {}, dirname(folder));
-  expect(plan).toEqual({ parameterCount: parameterCount(model), facts: { vocabSize: 288, model: toHuggingFace(model) } });
+  const notes = ["weights: 0.0 GB, on disk twice until the stage is done"];
+  expect(plan).toEqual({ parameterCount: parameterCount(model), peakMemoryBytes: 190e6 + 4 * 288 * 16, notes, facts: { vocabSize: 288, model: toHuggingFace(model) } });
+});
+
+test.each(["torch_dtype", "dtype"])("a model of 7B is planned to take its largest tensor, not itself; its numbers' width is told by %s", async (key) => {
+  const folder = await workplace.published();
+  await alterJson(join(folder, "config.json"), (json) => {
+    delete json.torch_dtype;
+    Object.assign(json, { hidden_size: 3584, intermediate_size: 18_944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4, head_dim: 128, vocab_size: 152_064, [key]: "bfloat16" });
+  });
+  const plan = huggingFaceStage.plan!({ folder }, {}, "/");
+  expect(plan).toMatchObject({ parameterCount: 7_615_616_512, peakMemoryBytes: 190e6 + 2 * 152_064 * 3584, notes: ["weights: 15.2 GB, on disk twice until the stage is done"] });
 });

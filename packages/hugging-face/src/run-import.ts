@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeWeights, type TensorToWrite } from "@diffucoder/formats";
-import { StageCancelled, type StageContext, type StageDefinition, type StageRequest, type StageResult } from "@diffucoder/lineage";
-import { fromHuggingFace, parameterCount, toHuggingFace } from "@diffucoder/model";
+import { StageCancelled, type StageContext, type StageDefinition, type StagePlan, type StageRequest, type StageResult } from "@diffucoder/lineage";
+import { fromHuggingFace, parameterCount, parameterShapes, toHuggingFace } from "@diffucoder/model";
 import { executionSchema, recipeSchema, type Recipe } from "./config.ts";
 import { identifyModelFolder, openModelFolder, readConfig } from "./model-folder.ts";
 
@@ -20,13 +20,26 @@ export const huggingFaceStage: StageDefinition<Recipe, Record<string, never>> = 
   recipeSchema,
   executionSchema,
   sources: ({ folder }, baseDirectory) => identifyModelFolder(resolve(baseDirectory, folder)),
-  plan: ({ folder }, _, baseDirectory = ".") => {
-    // The ids of mask and pad, which the tokenizer may have to tell, do not change what later stages cost.
-    const config = fromHuggingFace(readConfig(resolve(baseDirectory, folder)), { maskId: 0, padId: 0 });
-    return { parameterCount: parameterCount(config), facts: { vocabSize: config.vocabSize, model: toHuggingFace(config) as never } };
-  },
+  plan: ({ folder }, _, baseDirectory = ".") => planImport(readConfig(resolve(baseDirectory, folder))),
   run: runImport,
 };
+
+function planImport(json: Record<string, unknown>): StagePlan {
+  // The ids of mask and pad, which the tokenizer may have to tell, do not change what later stages cost.
+  const config = fromHuggingFace(json, { maskId: 0, padId: 0 });
+  const widthBytes = ["bfloat16", "float16"].includes(String(json.dtype ?? json.torch_dtype)) ? 2 : 4; // transformers 5 says dtype
+  const largest = Math.max(...Object.values(parameterShapes(config)).map((shape) => shape.reduce((product, size) => product * size, 1)));
+  const count = parameterCount(config);
+  return {
+    parameterCount: count,
+    peakMemoryBytes: PROCESS_BYTES + widthBytes * largest,
+    notes: [`weights: ${((widthBytes * count) / 1e9).toFixed(1)} GB, on disk twice until the stage is done`],
+    facts: { vocabSize: config.vocabSize, model: toHuggingFace(config) as never },
+  };
+}
+
+/** Node.js with this stage, 140 MB, and what awaits collection while tensors of some megabytes pass through. */
+const PROCESS_BYTES = 190e6;
 
 async function runImport({ recipe, baseDirectory }: StageRequest<Recipe>, context: StageContext): Promise<StageResult> {
   const { config, tokenizer, tensors, close } = await openModelFolder(resolve(baseDirectory, recipe.folder));
