@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include "kernel.h"
@@ -24,6 +26,8 @@ namespace diffucoder {
 bool hasMatrixTiles() {
   // Linux keeps AMX's large registers from a process until it asks (arch_prctl with ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA).
   static const bool isPermitted = [] {
+    const char* setting = std::getenv("DIFFUCODER_AMX");
+    if (setting != nullptr && std::string_view(setting) == "off") return false;
     unsigned a, b, c, d;
     const bool isThere = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bit_AMX_TILE) && (d & bit_AMX_BF16);
     return isThere && syscall(SYS_arch_prctl, 0x1023, 18) == 0;

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "kernels.h"
+#include "matrix.h"
 
 NAPI_MODULE_INIT() {
   static std::once_flag once;  // each worker thread loads the addon anew
@@ -18,6 +19,8 @@ NAPI_MODULE_INIT() {
     diffucoder::registerRmsNorm();
     diffucoder::registerSwiGlu();
   });
-  (void)env;
+  napi_value hasTiles;
+  napi_get_boolean(env, diffucoder::hasMatrixTiles(), &hasTiles);
+  napi_set_named_property(env, exports, "hasMatrixTiles", hasTiles);
   return exports;
 }

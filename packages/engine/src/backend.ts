@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { chosenGpu, describeGpu, deviceEnvironment, deviceSettings } from "./device.ts";
 import { EngineError } from "./errors.ts";
 import { nativeBackend } from "./native-backend.ts";
-import { loadNativeKernels, nativeKernelLevel } from "./native-kernels.ts";
+import { doWithoutAmx, loadNativeKernels, nativeKernelLevel } from "./native-kernels.ts";
 
 /** What computes: libtensorflow through its native addon, or one of the portable backends. */
 export type BackendName = "native" | "wasm" | "cpu";
@@ -30,7 +30,7 @@ let shortcoming: string | undefined;
 /**
  * Loads the fastest backend that this machine has, once per process, and makes it TensorFlow.js's own.
  * `DIFFUCODER_BACKEND` = `native`, `wasm` or `cpu` demands one; `DIFFUCODER_KERNELS` = `x86-64-v3`, `x86-64-v4` or `none`
- * demands a level of this project's own operations. `DIFFUCODER_DEVICE` and its kin: see `deviceSettings`.
+ * demands a level of this project's own operations, and `DIFFUCODER_AMX` = `off` keeps them from AMX. `DIFFUCODER_DEVICE` and its kin: see `deviceSettings`.
  *
  * @throws EngineError `BackendUnavailable` when a demanded backend or device cannot be had, `WrongSetting`
  */
@@ -135,6 +135,7 @@ function hasProvenGpu(): boolean {
 
 function instructionSet(): string {
   const flags = new Set(readCpuFlags());
+  if (doWithoutAmx()) flags.delete("amx_bf16");
   const known = ["amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx"];
   return known.find((flag) => flags.has(flag)) ?? process.arch;
 }

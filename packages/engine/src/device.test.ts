@@ -6,8 +6,8 @@ import { chosenGpu, describeGpu, deviceEnvironment, deviceSettings } from "./dev
 
 describe("settings of the device", () => {
   it("are those of set-up, memory as needed and no XLA, unless the environment says otherwise", () => {
-    expect(deviceSettings({ DIFFUCODER_XLA: "" })).toEqual({ device: "auto", gpuMemory: "grow", xla: "off" });
-    expect(deviceSettings({ DIFFUCODER_DEVICE: "gpu:12", DIFFUCODER_GPU_MEMORY: "all", DIFFUCODER_XLA: "on" })).toEqual({ device: "gpu:12", gpuMemory: "all", xla: "on" });
+    expect(deviceSettings({ DIFFUCODER_XLA: "" })).toEqual({ device: "auto", gpuMemory: "grow", xla: "off", amx: "on" });
+    expect(deviceSettings({ DIFFUCODER_DEVICE: "gpu:12", DIFFUCODER_GPU_MEMORY: "all", DIFFUCODER_XLA: "on", DIFFUCODER_AMX: "off" })).toEqual({ device: "gpu:12", gpuMemory: "all", xla: "on", amx: "off" });
   });
 
   it.each([
@@ -15,6 +15,7 @@ describe("settings of the device", () => {
     ["DIFFUCODER_DEVICE", "tpu", "auto, cpu, gpu or gpu:N"],
     ["DIFFUCODER_GPU_MEMORY", "some", "grow or all"],
     ["DIFFUCODER_XLA", "1", "off or on"],
+    ["DIFFUCODER_AMX", "0", "on or off"],
   ])("%s=%s is refused", (name, value, expected) => {
     expect(() => deviceSettings({ [name]: value })).toThrow(expect.objectContaining({ code: "WrongSetting", message: `${name}: expected ${expected}, found ${value}` }) as Error);
   });

@@ -9,11 +9,13 @@ export interface DeviceSettings {
   readonly gpuMemory: "grow" | "all";
   /** Whether XLA compiles clusters of operations. */
   readonly xla: "off" | "on";
+  /** Whether this project's own operations may multiply bf16 by AMX; read there by the operations themselves. */
+  readonly amx: "on" | "off";
 }
 
 /**
  * `DIFFUCODER_DEVICE` = `auto`, `cpu`, `gpu` or `gpu:N` (N as nvidia-smi counts), `DIFFUCODER_GPU_MEMORY` = `grow` or `all`,
- * `DIFFUCODER_XLA` = `off` or `on`; the first of each unless given.
+ * `DIFFUCODER_XLA` = `off` or `on`, `DIFFUCODER_AMX` = `on` or `off`; the first of each unless given.
  *
  * @throws EngineError `WrongSetting`
  */
@@ -27,6 +29,7 @@ export function deviceSettings(environment: NodeJS.ProcessEnv): DeviceSettings {
     device: setting("DIFFUCODER_DEVICE", ["auto", "cpu", "gpu", "gpu:N"], (value) => /^(auto|cpu|gpu(:\d+)?)$/.test(value)),
     gpuMemory: setting("DIFFUCODER_GPU_MEMORY", ["grow", "all"]),
     xla: setting("DIFFUCODER_XLA", ["off", "on"]),
+    amx: setting("DIFFUCODER_AMX", ["on", "off"]),
   } as DeviceSettings;
   if (settings.xla === "off" && /auto_jit/.test(environment.TF_XLA_FLAGS ?? "")) {
     throw new EngineError("WrongSetting", "TF_XLA_FLAGS: expected no auto_jit in it, found it. Set DIFFUCODER_XLA=on instead: this project's own operations do not go with XLA.");

@@ -17,6 +17,7 @@ export const nativeKernelSources: readonly string[] = readdirSync(SOURCES)
 const LEVELS = ["x86-64-v3", "x86-64-v4"] as const;
 
 let loadedLevel: (typeof LEVELS)[number] | undefined;
+let hasMatrixTiles = false;
 
 /**
  * Loads the operations into libtensorflow, in the widest instruction set that the CPU has. Without them (not built, or an
@@ -32,7 +33,9 @@ export function loadNativeKernels(instructionSet: string, demanded: string | und
   const level = LEVELS.slice(0, widest + 1).findLast((name) => demanded === undefined || demanded === name);
   const path = join(builds, digestOfSources(), `${level}.node`);
   if (level !== undefined && existsSync(path)) {
-    process.dlopen({ exports: {} }, path);
+    const addon = { exports: { hasMatrixTiles } };
+    process.dlopen(addon, path);
+    hasMatrixTiles = addon.exports.hasMatrixTiles;
     loadedLevel = level;
     return undefined;
   }
@@ -51,6 +54,9 @@ function digestOfSources(): string {
 
 /** The level in use, if any. */
 export const nativeKernelLevel = (): string | undefined => loadedLevel;
+
+/** Whether the operations in use would multiply by AMX, but may not: `DIFFUCODER_AMX` is off, or the system does not let them. */
+export const doWithoutAmx = (): boolean => loadedLevel === "x86-64-v4" && !hasMatrixTiles;
 
 export function hasNativeKernels(): boolean {
   return loadedLevel !== undefined && tf.getBackend() === "tensorflow";
