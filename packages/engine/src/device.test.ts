@@ -66,7 +66,7 @@ describe("the GPU", () => {
   });
 
   it("may be compiled for by XLA, whose other flags stay; a child of a child says the same", () => {
-    const flags = (given?: string) => deviceEnvironment({ device: "cpu", gpuMemory: "grow", xla: "on" }, undefined, given).TF_XLA_FLAGS;
+    const flags = (given?: string) => deviceEnvironment({ device: "cpu", gpuMemory: "grow", xla: "on", amx: "on" }, undefined, given).TF_XLA_FLAGS;
     expect(flags()).toBe("--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit");
     expect(flags("--tf_xla_clustering_debug")).toBe("--tf_xla_clustering_debug --tf_xla_auto_jit=2 --tf_xla_cpu_global_jit");
     expect(flags(flags())).toBe(flags());
