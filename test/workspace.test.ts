@@ -119,5 +119,5 @@ test("the tiers of peers and soaks stay out of the tests of this folder", () => 
   const nx = JSON.parse(readFileSync(join(ROOT, "nx.json"), "utf8")) as { targetDefaults: { test: { command: string } } };
   const list = nx.targetDefaults.test.command.replace("vitest run", "vitest list --filesOnly").replace("{projectRoot}", "test").replace(/ --reporter.*/, "");
   const { stdout } = spawnSync(join(ROOT, "node_modules", ".bin", list.split(" ")[0]!), [list.slice("vitest ".length)], { cwd: ROOT, encoding: "utf8", shell: true });
-  expect(stdout.trim().split("\n").sort()).toEqual(["test/faults.test.ts", "test/pack.test.ts", "test/readme-paths.test.ts", "test/tiny.test.ts", "test/workspace.test.ts"]);
+  expect(stdout.trim().split("\n").sort()).toEqual(["test/faults.test.ts", "test/pack.test.ts", "test/readme.test.ts", "test/tiny.test.ts", "test/workspace.test.ts"]);
 });

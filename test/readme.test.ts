@@ -1,8 +1,8 @@
-// What READMEs name is there.
+// What READMEs name is there, and the plan that the root's shows.
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { ROOT } from "./support/project.ts";
+import { Project, ROOT } from "./support/project.ts";
 
 const filesOf = (folder: string, pattern: string) => globSync(pattern, { cwd: join(ROOT, folder), exclude: ["**/node_modules", "**/dist", "shared"] });
 const readmes = filesOf("", "**/README.md").sort();
@@ -25,4 +25,15 @@ test("the tree of the root's README, and the files in its reading order", () => 
   expect(folders.filter((folder) => !existsSync(join(ROOT, folder)))).toEqual([]);
   const [, order] = /read in this order: ([^]*?)\n\n/.exec(text)!;
   expect(order!.match(/`[^`]+\.ts`/g)!.length).toBeGreaterThan(10);
+});
+
+test("the plan in the root's README is what the command prints", async () => {
+  const project = new Project();
+  const { code, stdout } = await project.run("run", "pipelines/diffucoder-7b.yaml", "--plan");
+  await project.close();
+  expect(code).toBe(0);
+  const [plan] = /^plan of diffucoder-7b[^]*?```/m.exec(read("README.md"))!;
+  const costs = (text: string) => text.split("\n").filter((line) => /^(pretraining|annealing|instruction-tuning|coupled-grpo|evaluation|together) /.test(line)); // whatever data are there
+  expect(costs(plan)).toHaveLength(6);
+  expect(costs(stdout)).toEqual(costs(plan));
 });
