@@ -173,7 +173,10 @@ describe("materialize", () => {
 
   test("of a damaged artifact fails as `file` does", async () => {
     const { artifacts, ref, blobOf } = await published();
-    await truncate(await blobOf("b.txt"), 2);
+    const path = await blobOf("b.txt");
+    await writeFile(path, "SECOND"); // of the same size
+    await expect(artifacts.materialize(ref, temporaryFolder())).rejects.toMatchObject({ code: "ArtifactCorrupt" });
+    await truncate(path, 2);
     await expect(artifacts.materialize(ref, temporaryFolder())).rejects.toMatchObject({ code: "ArtifactCorrupt" });
   });
 });

@@ -88,14 +88,19 @@ export class ArtifactStore {
       : new ArtifactCorrupt({ digest: ref.digest, ...damage });
   }
 
-  /** Copies the files out under their names: copies, not links, so that what is done to them does not reach the store. */
+  /**
+   * Copies the files out under their names: copies, not links, so that what is done to them does not reach the store. Each is hashed,
+   * since nobody will find out about it later.
+   *
+   * @throws ArtifactMissing, ArtifactCorrupt
+   */
   async materialize(ref: ArtifactRef, directory: string): Promise<void> {
     for (const { path } of (await this.manifest(ref)).files) {
       const target = join(directory, path);
       await mkdir(dirname(target), { recursive: true });
       // What stands there may be a link to something that is not to be written to.
       await rm(target, { force: true });
-      await copyFile(await this.file(ref, path), target);
+      await copyFile(await this.file(ref, path, { verify: true }), target);
     }
   }
 

@@ -7,7 +7,7 @@ export { TasksError } from "./errors.ts";
 export { TASK_FAMILIES, generateTasks, type TaskFamily, type TaskSplit } from "./generated-tasks.ts";
 export { estimatePassAtK, passAtK, type PassAtK, type TaskCount } from "./pass-at-k.ts";
 export { writeEvalPlusFiles, type JudgedProgram } from "./evalplus-files.ts";
-export { END_OF_TURN, answerText, extractProgram, renderCompletion, renderPrompt } from "./prompt.ts";
+export { END_OF_TURN, UNKNOWN_TEXT, answerText, extractProgram, renderCompletion, renderPrompt } from "./prompt.ts";
 export { packagesDigest } from "./python-packages.ts";
 export { readSamples, type Sample } from "./samples.ts";
 export { judgeProgram, missingLibraries, scoreAnswers, scoreProgram, taskAssets, type Answer, type Judgement, type NoVerdict, type Score, type SuiteVerdict } from "./score.ts";

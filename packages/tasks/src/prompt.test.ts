@@ -70,7 +70,7 @@ test("a long answer is read in no time, whether it has the form or not", () => {
 const SPECIALS = ["<|im_end|>", "<|mask|>", "<|pad|>"];
 const vocabulary = {
   id: (token: string) => 256 + SPECIALS.indexOf(token),
-  decode: (ids: Iterable<number>) => [...ids].map((id) => (id < 256 ? String.fromCharCode(id) : SPECIALS[id - 256]!)).join(""),
+  decode: (ids: Iterable<number>, { unknownAs }: { unknownAs: string }) => [...ids].map((id) => (id < 256 ? String.fromCharCode(id) : (SPECIALS[id - 256] ?? unknownAs))).join(""),
 };
 const [END, MASK, PAD] = SPECIALS.map(vocabulary.id) as [number, number, number];
 const canvas = (...parts: (string | number)[]) => Int32Array.from(parts.flatMap((part) => (typeof part === "number" ? [part] : [...Buffer.from(part)])));
@@ -79,6 +79,10 @@ test("an answer begins behind the prompt, ends at the first end of turn and leav
   const tokens = canvas("ask", "an", MASK, "s", PAD, "wer", END, "more", END, PAD);
   expect(answerText(tokens, 3, vocabulary, [MASK, PAD])).toBe("answer");
   expect(answerText(tokens, 3, vocabulary, [PAD])).toBe("an<|mask|>swer");
+});
+
+test("a row of the model without a token, which sampling may choose, is text that no program has", () => {
+  expect(answerText(canvas("ask", "an", 300, "swer", END), 3, vocabulary, [PAD])).toBe("an\ufffdswer");
 });
 
 test("an answer without an end runs to the end of the canvas", () => {

@@ -25,8 +25,11 @@ export function extractProgram(completion: string): string | undefined {
 /** What `answerText` needs of a tokenizer. */
 interface Vocabulary {
   id(token: string): number;
-  decode(ids: Iterable<number>): string;
+  decode(ids: Iterable<number>, options: { readonly unknownAs: string }): string;
 }
+
+/** What a row of the model without a token reads as in an answer, which may choose it: no program has it. */
+export const UNKNOWN_TEXT = "\ufffd";
 
 /**
  * Text of an answer on a canvas: from the prompt's end to the first end marker, filler left out.
@@ -38,5 +41,5 @@ export function answerText(tokens: Int32Array, promptLength: number, vocabulary:
   const answer = tokens.subarray(promptLength);
   const end = answer.indexOf(vocabulary.id(END_OF_TURN));
   const live = end === -1 ? answer : answer.subarray(0, end);
-  return vocabulary.decode(live.filter((id) => !filler.includes(id)));
+  return vocabulary.decode(live.filter((id) => !filler.includes(id)), { unknownAs: UNKNOWN_TEXT });
 }

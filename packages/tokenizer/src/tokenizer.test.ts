@@ -114,6 +114,10 @@ describe("decoding", () => {
     );
     expect(() => trained.decode([-1])).toThrow("found -1");
   });
+
+  it("reads such an id as it is told to", () => {
+    expect(trained.decode([a, trained.vocabSize, b], { unknownAs: "\ufffd" })).toBe("a\ufffdb");
+  });
 });
 
 describe("special tokens", () => {

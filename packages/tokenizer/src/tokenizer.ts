@@ -15,6 +15,14 @@ export interface EncodeOptions {
   readonly specials?: boolean;
 }
 
+export interface DecodeOptions {
+  /**
+   * What an id without a token reads as, which is refused otherwise. Models have more rows than their tokenizers tokens, and
+   * may choose any of them: Qwen2.5 has 152,064 rows for 151,665 tokens.
+   */
+  readonly unknownAs?: string;
+}
+
 /** Byte-level BPE with Qwen2's pre-tokenizer and NFC normalisation. */
 export class Tokenizer {
   readonly vocabSize: number;
@@ -58,10 +66,11 @@ export class Tokenizer {
   }
 
   /** Undoes `encode` up to NFC; bytes that are not UTF-8 become U+FFFD. @throws TokenizerError `UnknownToken` */
-  decode(ids: Iterable<number>): string {
+  decode(ids: Iterable<number>, { unknownAs }: DecodeOptions = {}): string {
+    const unknown = unknownAs === undefined ? undefined : Buffer.from(unknownAs);
     const parts: Uint8Array[] = [];
     for (const id of ids) {
-      const bytes = this.#bytesOfId[id];
+      const bytes = this.#bytesOfId[id] ?? unknown;
       if (bytes === undefined) throw new TokenizerError("UnknownToken", `token id: expected one of the vocabulary's ${this.vocabSize}, found ${id}`);
       parts.push(bytes);
     }

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { findArtifact, StageError, type Store } from "@diffucoder/lineage";
 import { ALGORITHMS, decode, decodeOptionsOf, decodingShape, loadModel, openSampler, refineDecoding, type CacheKind, type DecodeAlgorithm, type DecodingSettings } from "@diffucoder/model";
-import { END_OF_TURN, answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
+import { END_OF_TURN, UNKNOWN_TEXT, answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { z } from "zod";
 import { outputOption, print, type OutputFormat } from "../output.ts";
@@ -86,7 +86,7 @@ async function generate(name: string, options: Options): Promise<Answer> {
     const text = answerText(tokens.subarray(0, end), promptLength, tokenizer, [model.padId, model.maskId]);
     const fixed = [...tokens.subarray(promptLength, end)].map((id, offset) => {
       const [step, sure] = trace[offset] === -1 ? [null, null] : [trace[offset]!, confidence[offset]!];
-      return { text: tokenizer.decode([id]), step, confidence: sure };
+      return { text: tokenizer.decode([id], { unknownAs: UNKNOWN_TEXT }), step, confidence: sure };
     });
     return { text, program: extractProgram(text) ?? null, tokens: fixed };
   } finally {
