@@ -55,6 +55,19 @@ describe("the optimizer in one operation", () => {
     expect(program.readVariables().get("w")!.data[0]).toBeCloseTo(0.45, 5); // 1 - 0.5 * 0.1 - 0.5
     program.dispose();
   });
+
+  it("updates a variable only once outputs have read it that take longer than the gradient", () => {
+    const build = (_: unknown, { w }: Record<string, tf.Tensor>) => {
+      const loss = tf.sum(tf.square(w!));
+      let one = tf.div(loss, 14);
+      for (let i = 0; i < 50; i++) one = tf.sqrt(one);
+      return { loss, late: tf.mul(w!, one) };
+    };
+    const program = new NativeProgram({ variables: { w: [3] }, dtype: "fp32", optimizer, graphs: { fit: { train: true, inputs: {}, build } } });
+    program.writeVariables(new Map([["w", { shape: [3], data: Float32Array.of(1, 2, 3) }]]));
+    expect(program.trainStep("fit", {}, { learningRate: 0.5, step: 1 }).outputs.late).toEqual(Float32Array.of(1, 2, 3));
+    program.dispose();
+  });
 });
 
 describe("attention with rounded operands", () => {

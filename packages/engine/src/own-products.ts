@@ -43,7 +43,7 @@ export function foldSums(graph: Graph, shapes: Graph["shapes"]): Graph {
       const [place, addendPlace] = [placeOf.get(result), placeOf.get(addend.split(":")[0]!)];
       if (place === undefined || addendPlace === undefined || addendPlace >= place) return false; // what was recorded before does not depend on it
       const isPlain = [result, addend].every((each) => shapes.get(each)?.join() === size) && size !== undefined;
-      return isPlain && ADDING.includes(graph.nodes[place]!.op) && readers.get(result)!.length === 1 && !addendOf.has(result);
+      return isPlain && ADDING.includes(graph.nodes[place]!.op) && readers.get(result)!.length === 1;
     });
     if (pair === undefined) continue;
     addendOf.set(pair[0], pair[1]);

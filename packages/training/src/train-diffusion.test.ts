@@ -13,7 +13,7 @@ import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry, parseLedger } from "./ledger.ts";
 import { shardBatches } from "./shard-batches.ts";
 import { trainDiffusion, type DiffusionTraining } from "./train-diffusion.ts";
-import { candidatePath } from "./training-state.ts";
+import { candidatePath, readTraining } from "./training-state.ts";
 import type { TrainingSummary } from "./training-summary.ts";
 
 let workplace: Workplace;
@@ -331,6 +331,15 @@ test("stopped between a kept state and the step that goes back to it, a training
     resumeFrom = { resumeFrom: context.saved[0]! };
   }
   expect(await digestsBelow((await train(options, { store, ...resumeFrom })).directory)).toEqual(expected);
+});
+
+test("what is saved behind a roll-back holds no weights of steps that were undone", async () => {
+  const options = { source: poisoned(workplace.source(), 5), recipe: withRollback(), keepSteps: [2, 4] };
+  const context = await workplace.context();
+  const log = () => context.abort.abort(); // as soon as it is back at step 3
+  expect((await failureOf(trainDiffusion(workplace.training(options), { ...context.value, log }))).code).toBe("StageCancelled");
+  const { state } = await readTraining(context.store.artifacts, context.saved[0]!.ref);
+  expect([state.step, state.metrics.length, state.ledger.length, [...state.candidates.keys()]]).toEqual([3, 3, 3, [2]]);
 });
 
 test("a bad step beyond the limit stops the training with step, batch and documents", async () => {
