@@ -128,6 +128,7 @@ test("what is no file is CheckpointCorrupt, not waited for or followed in circle
   await (await replace("tokenizer.json", (path) => execFileSync("mkfifo", [path]))).toThrow(`${join(directory, "tokenizer.json")}: expected a file, found a device. Use another checkpoint`);
   await (await replace("model.safetensors", (path) => mkdir(path))).toThrow("model.safetensors: expected a file, found a directory");
   await (await replace("config.json", (path) => symlink("config.json", path))).toThrow("config.json: expected a file, found none");
+  await expect(loadCheckpoint(async (name) => join(directory, "metrics.jsonl", name))).rejects.toThrow("metrics.jsonl/config.json: expected a file, found none"); // a file in place of the folder
 });
 
 test("text that is not UTF-8 is not read as other text", async () => {

@@ -23,6 +23,11 @@ test("bfloat16 rounds to the nearest value, and to the even one of two", () => {
   expect(halvesOf(narrow(Float32Array.from(values), "BF16"))).toEqual([0x3f80, 0x3f80, 0x3f81, 0x3f82, 0x4000, 0xbf81, 0x7f80, 0x7fc0, 0x7f80, 0x8000]);
 });
 
+test("a NaN that tells of itself in its last bits alone does not become infinity", () => {
+  const words = Uint32Array.of(0x7f800001, 0xff80ffff); // of which bfloat16 keeps the upper halves, those of infinities
+  for (const dtype of ["BF16", "F16"] as const) expect([...widen(Uint8Array.from(narrow(new Float32Array(words.buffer), dtype)), dtype)]).toEqual([NaN, NaN]);
+});
+
 test("binary16 rounds likewise, down to subnormals and up to infinity", () => {
   const values = [1, 1 + 2 ** -11, 1 + 2 ** -11 + 2 ** -20, 2 ** -24, 2 ** -25, 65504, 65520, -0];
   expect(halvesOf(narrow(Float32Array.from(values), "F16"))).toEqual([0x3c00, 0x3c00, 0x3c01, 0x0001, 0x0000, 0x7bff, 0x7c00, 0x8000]);

@@ -49,6 +49,11 @@ describe("a model's folder", () => {
   const weights = (folder: string) => join(folder, "model.safetensors");
   const bad: [string, (folder: string) => Promise<unknown>, string, RegExp][] = [
     ["has no config.json", (folder) => rm(join(folder, "config.json")), "InvalidRecipe", /expected a model with .*config\.json, found none \(ENOENT\)/],
+    ["is not there", (folder) => rm(folder, { recursive: true }), "InvalidRecipe", /expected a model with .*config\.json, found none \(ENOENT\)/],
+    ["is a file", async (folder) => {
+      await rm(folder, { recursive: true });
+      await writeFile(folder, "");
+    }, "InvalidRecipe", /expected a model with .*config\.json, found a file where a folder was expected \(ENOTDIR\)/],
     ["has a config.json that is no JSON", (folder) => writeFile(join(folder, "config.json"), "{"), "InvalidRecipe", /config\.json, found Expected property name/],
     ["is of another family", (folder) => alterJson(join(folder, "config.json"), (json) => (json.model_type = "llama")), "WrongConfig", /config\.json: .*\n.*at model_type/],
     ["has no weights", (folder) => rm(weights(folder)), "CheckpointCorrupt", /model\.safetensors: expected a file, found none/],

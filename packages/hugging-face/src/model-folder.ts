@@ -26,11 +26,11 @@ const VOCABULARY_FILES = ["vocab.json", "merges.txt", "added_tokens.json", "toke
  */
 export async function openModelFolder(folder: string): Promise<ModelFolder> {
   const fileOf: FileOf = async (name) => join(folder, name);
+  const configJson = readConfig(folder);
   const found = await readTokenizer(fileOf);
   const tokenizer = found.withSpecialTokens();
   const tokens = { maskId: tokenizer.id("<|mask|>"), padId: tokenizer.id("<|dlm_pad|>") };
   // The pad that instruction tuning learns, whatever fills up batches elsewhere.
-  const configJson = readConfig(folder);
   const config = { ...fromHuggingFace(configJson, tokens), padId: tokens.padId };
   requireRows(config, found, tokenizer);
   checkVocabulary(config, tokenizer);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { tinyConfig } from "../test/tiny-model.ts";
 import { architectureSchema, fromHuggingFace, headDimOf, toHuggingFace } from "./config.ts";
 import { ModelError } from "./errors.ts";
+import { parameterCount } from "./parameters.ts";
 
 describe("architecture", () => {
   const base = { hiddenSize: 16, intermediateSize: 24, layers: 2, heads: 4, kvHeads: 2 };
@@ -59,7 +60,7 @@ describe("config.json", () => {
 
   it("is in the layout of Qwen2 when asked for, with the same weights", () => {
     const [dream, qwen2] = [toHuggingFace(tinyConfig()), toHuggingFace(tinyConfig(), { layout: "qwen2", dtype: "BF16" })];
-    expect(qwen2).toEqual({ ...dream, architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", use_sliding_window: false, torch_dtype: "bfloat16" });
+    expect(qwen2).toEqual({ ...dream, architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", sliding_window: null, use_sliding_window: false, torch_dtype: "bfloat16" });
     expect(toHuggingFace(tinyConfig(), { dtype: "F16" }).torch_dtype).toBe("float16");
     expect(fromHuggingFace(qwen2)).toEqual(fromHuggingFace(dream));
   });
@@ -75,6 +76,25 @@ describe("config.json", () => {
   it("may come without what follows from the rest, and with what does not concern us", () => {
     const { head_dim: _, initializer_range: __, hidden_act: ___, ...published } = toHuggingFace(tinyConfig({ initializerRange: 0.5 }));
     expect(fromHuggingFace({ ...published, sliding_window: null })).toEqual({ ...tinyConfig(), headDim: 4, initializerRange: 0.02 });
+  });
+
+  /** Keys and values as they are published; what a forward pass has no use for is among them. */
+  const seven = {
+    attention_dropout: 0.0, bos_token_id: 151643, eos_token_id: 151643, hidden_act: "silu", hidden_size: 3584, initializer_range: 0.02, intermediate_size: 18944,
+    max_window_layers: 28, num_attention_heads: 28, num_hidden_layers: 28, num_key_value_heads: 4, rms_norm_eps: 1e-6, rope_theta: 1000000.0,
+    sliding_window: null, tie_word_embeddings: false, torch_dtype: "bfloat16", use_mrope: false, use_sliding_window: false, vocab_size: 152064,
+  };
+  const dream = { ...seven, architectures: ["DreamModel"], auto_map: { AutoConfig: "configuration_dream.DreamConfig", AutoModel: "modeling_dream.DreamModel" }, mask_token_id: 151666, max_position_embeddings: 131072, model_type: "Dream", pad_token_id: 151643, rope_scaling: null, transformers_version: "4.51.3", use_cache: false };
+  const coder = { ...seven, architectures: ["Qwen2ForCausalLM"], max_position_embeddings: 32768, model_type: "qwen2", transformers_version: "4.45.1", use_cache: true };
+  const small = { ...coder, hidden_size: 896, intermediate_size: 4864, max_window_layers: 24, num_attention_heads: 14, num_hidden_layers: 24, num_key_value_heads: 2, sliding_window: 32768, tie_word_embeddings: true, vocab_size: 151936 };
+  it.each([
+    ["DiffuCoder-7B", dream, 7_615_616_512, { maxPositions: 131_072, maskId: 151_666, padId: 151_643, headDim: 128, tied: false }],
+    ["Qwen2.5-Coder-7B", coder, 7_615_616_512, { maxPositions: 32_768, maskId: 151_666, padId: 151_667, ropeTheta: 1e6, tied: false }],
+    ["Qwen2.5-Coder-0.5B", small, 494_032_768, { headDim: 64, tied: true, vocabSize: 151_936 }],
+  ])("of %s is read as it is published", (_, json, count, facts) => {
+    const config = fromHuggingFace(json, { maskId: 151_666, padId: 151_667 });
+    expect(config).toMatchObject(facts);
+    expect(parameterCount(config)).toBe(count);
   });
 
   it.each<[Record<string, unknown>, string]>([

@@ -71,7 +71,7 @@ export function toHuggingFace(config: ModelConfig, { layout = "dream", dtype = "
 
 const LAYOUTS = {
   dream: { architectures: ["DreamModel"], model_type: "Dream" },
-  qwen2: { architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", use_sliding_window: false },
+  qwen2: { architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", sliding_window: null, use_sliding_window: false },
 };
 
 const TORCH_DTYPES: Readonly<Record<Dtype, string>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };

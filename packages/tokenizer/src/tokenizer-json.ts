@@ -2,7 +2,7 @@ import { describeMismatch } from "@diffucoder/lineage";
 import { z } from "zod";
 import { TokenizerError } from "./errors.ts";
 import { PUBLISHED_PATTERN } from "./pre-tokenizer.ts";
-import { vocabularyFrom, type Vocabulary } from "./vocabulary.ts";
+import { MOST_IDS, vocabularyFrom, type Vocabulary } from "./vocabulary.ts";
 
 /** Hugging Face `tokenizer.json`: a vocabulary with Qwen2's normalisation and pre-tokenizer. */
 export function formatTokenizerJson({ names, merges, added }: Vocabulary): string {
@@ -62,8 +62,7 @@ export function splitMerge(file: string, merge: string): [string, string] {
   throw new TokenizerError("TokenizerCorrupt", `${file}: expected a merge of two tokens, found ${JSON.stringify(merge)}`);
 }
 
-/** Room for 55 of Qwen's vocabularies: one absurd id would make a list of billions. */
-const idSchema = z.int().nonnegative().lt(2 ** 23);
+const idSchema = z.int().nonnegative().lt(MOST_IDS);
 
 export const idsSchema = z.record(z.string(), idSchema);
 

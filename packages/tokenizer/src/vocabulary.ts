@@ -9,6 +9,9 @@ export interface AddedToken {
   readonly special: boolean;
 }
 
+/** Room for 55 of Qwen's vocabularies: one absurd id would make a list of billions. Merges are as many, at most. */
+export const MOST_IDS = 2 ** 23;
+
 /** What decides ids: everything that Hugging Face's files say about byte-level BPE. */
 export interface Vocabulary {
   /** Names of the model's own tokens, in GPT-2's alphabet, by id; an id without one belongs to an added token or to none. */
@@ -63,26 +66,27 @@ export function vocabularyFrom(file: string, idOfName: ReadonlyMap<string, numbe
     if (names[id] !== undefined) throw corrupt(`expected one token of id ${id}, found ${names[id]} and ${name}`);
     names[id] = name;
   }
-  const requireName = (what: string, name: string) => {
-    if (!idOfName.has(name)) throw corrupt(`expected ${what} ${name} in the vocabulary, found none`);
+  const idOf = (what: string, name: string): number => {
+    const id = idOfName.get(name);
+    if (id === undefined) throw corrupt(`expected ${what} ${name} in the vocabulary, found none`);
+    return id;
   };
-  for (const character of CHARACTER_OF_ID) requireName("byte", character);
-  const known = new Set<string>();
+  const made = new Set(CHARACTER_OF_ID.map((character) => idOf("byte", character)));
+  const pairs = new Set<number>();
   for (const [left, right] of merges) {
-    if (known.size === known.add(`${left} ${right}`).size) throw corrupt(`expected merge ${left} ${right} once, found it again`);
-    requireName("merge part", left);
-    requireName("merge part", right);
-    requireName("merge", left + right);
+    const pair = idOf("merge part", left) * MOST_IDS + idOf("merge part", right);
+    if (pairs.size === pairs.add(pair).size) throw corrupt(`expected merge ${left} ${right} once, found it again`);
+    made.add(idOf("merge", left + right));
   }
-  const made = new Set([...CHARACTER_OF_ID, ...merges.map(([left, right]) => left + right), ...added.map(({ content }) => content)]);
-  for (const name of idOfName.keys()) if (!made.has(name)) throw corrupt(`expected a merge that makes ${name}, found none`);
-  const [contentOf, idOf] = [new Map<number, string>(), new Map(idOfName)];
+  const [contentOf, placeOf] = [new Map<number, string>(), new Map<string, number>()];
   for (const { content, id } of added) {
-    const [holder, place] = [names[id] ?? contentOf.get(id) ?? content, idOf.get(content) ?? id];
+    const holder = names[id] ?? contentOf.get(id) ?? content;
     if (holder !== content) throw corrupt(`expected id ${id} for added token ${content}, found it taken by ${holder}`);
+    const place = idOfName.get(content) ?? placeOf.get(content) ?? id;
     if (place !== id) throw corrupt(`expected one id for added token ${content}, found ${place} and ${id}`);
     contentOf.set(id, content);
-    idOf.set(content, id);
+    placeOf.set(content, id);
   }
+  for (const [name, id] of idOfName) if (!made.has(id) && !contentOf.has(id)) throw corrupt(`expected a merge that makes ${name}, found none`);
   return { names: Array.from(names), merges, added: [...added].sort((a, b) => a.id - b.id) };
 }
