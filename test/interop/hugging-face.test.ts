@@ -1,5 +1,5 @@
 // Axes: T tokens, V vocabulary.
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadBackend } from "@diffucoder/engine";
@@ -10,7 +10,7 @@ import { stream } from "@diffucoder/random";
 import { trainTokenizer, type Tokenizer } from "@diffucoder/tokenizer";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runHuggingFace } from "./peers.ts";
+import { TRANSFORMERS_OF_DIFFUCODER, runHuggingFace } from "./peers.ts";
 
 const TIMEOUT = 300_000;
 const TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 58, 63, 17, 40];
@@ -56,7 +56,8 @@ describe.each([
   { name: "grouped queries, tied, in shards", heads: 4, kvHeads: 1, headDim: null, tied: true, dtype: "float32", shardSize: "10KB" },
   { name: "as many keys as queries, untied, bfloat16 in shards", heads: 4, kvHeads: 4, headDim: null, tied: false, dtype: "bfloat16", shardSize: "8KB" },
   { name: "wide heads, tied, float16", heads: 3, kvHeads: 3, headDim: 16, tied: true, dtype: "float16", shardSize: "1GB" },
-])("a model of $name, written by transformers", ({ name, heads, kvHeads, headDim, tied, dtype, shardSize }) => {
+  { name: "grouped queries, tied, bfloat16 in shards, in the layout of DiffuCoder's day", heads: 4, kvHeads: 2, headDim: null, tied: true, dtype: "bfloat16", shardSize: "10KB", transformers: TRANSFORMERS_OF_DIFFUCODER },
+])("a model of $name, written by transformers", ({ name, heads, kvHeads, headDim, tied, dtype, shardSize, ...version }) => {
   let model: string;
   let theirs: Logits;
   beforeAll(() => {
@@ -72,7 +73,7 @@ describe.each([
       max_position_embeddings: 128,
       tie_word_embeddings: tied,
     };
-    theirs = runHuggingFace("hugging_face_peer.py", ["make", model, JSON.stringify({ seed: 7, config, headDim, dtype, shardSize, tokens: TOKENS })], { torch: true });
+    theirs = runHuggingFace("hugging_face_peer.py", ["make", model, JSON.stringify({ seed: 7, config, headDim, dtype, shardSize, tokens: TOKENS })], { torch: true, ...version });
   }, TIMEOUT);
 
   const read = async (json: Record<string, unknown>) => {
@@ -89,8 +90,8 @@ describe.each([
   });
 
   test("has them under a config of Dream's layout, too", async () => {
-    const { rope_parameters: rope, ...json } = await configJson();
-    const dream = { ...json, model_type: "Dream", architectures: ["DreamModel"], mask_token_id: 62, pad_token_id: 63, rope_theta: (rope as { rope_theta: number }).rope_theta };
+    const { rope_parameters: rope, rope_theta: theta, ...json } = (await configJson()) as { rope_parameters?: { rope_theta: number }; rope_theta?: number };
+    const dream = { ...json, model_type: "Dream", architectures: ["DreamModel"], mask_token_id: 62, pad_token_id: 63, rope_theta: theta ?? rope!.rope_theta };
     const { config, parameters } = await read(dream);
     expect(furthest(ownLogits(config, parameters, TOKENS).full, theirs.full)).toBeLessThan(1e-4);
   });
@@ -141,7 +142,7 @@ describe("a checkpoint of ours, exported", () => {
       kvHeads: 2,
       headDim: 16,
       tied: true,
-      ropeTheta: 10_000,
+      ropeTheta: 500_000, // neither version's default
       normEpsilon: 1e-5,
       initializerRange: 0.2,
       vocabSize: tokenizer.vocabSize,
@@ -153,7 +154,7 @@ describe("a checkpoint of ours, exported", () => {
     checkpoint = join(folder, "checkpoint");
     await saveCheckpoint(checkpoint, { config: toHuggingFace(config), parameters, tokenizerJson: tokenizer.toJson(), trainerState: {}, metrics: [] });
   });
-  const exported = async (options: Omit<Parameters<typeof exportModel>[2], "layout">) => {
+  const exported = async (options: Omit<Parameters<typeof exportModel>[2], "layout"> & { layout?: "dream" }) => {
     const target = await mkdtemp(join(folder, "export-"));
     await exportModel(async (path) => join(checkpoint, path), target, { layout: "qwen2", ...options });
     return target;
@@ -178,10 +179,19 @@ describe("a checkpoint of ours, exported", () => {
     expect([again, tensors.length]).toEqual([config, parameters.size]);
   });
 
-  test("is the same model here once transformers has loaded and saved it, and keeps its tokenizer's digest", { timeout: TIMEOUT }, async () => {
+  test("is loaded through Dream's classes where they lie beside it, which find the tokens of decoding", { timeout: TIMEOUT }, async () => {
+    const target = await exported({ dtype: "F32", layout: "dream" });
+    await cp(join(import.meta.dirname, "dream-stand-in"), target, { recursive: true });
+    const theirs = runHuggingFace<Pick<Logits, "full">>("hugging_face_peer.py", ["dream", target, JSON.stringify(TOKENS)], { torch: true });
+    const end = tokenizer.id("<|endoftext|>");
+    expect(theirs).toMatchObject({ class: "DreamModel", mask: config.maskId, pad: config.padId, end, tokenizerMask: config.maskId });
+    expect(furthest(ownLogits(config, parameters, TOKENS).full, theirs.full)).toBeLessThan(1e-4);
+  });
+
+  test.each([undefined, TRANSFORMERS_OF_DIFFUCODER])("is the same model here once transformers (%s) has loaded and saved it, and keeps its tokenizer's digest", { timeout: TIMEOUT }, async (transformers) => {
     const target = await exported({ dtype: "F32" });
     const again = await mkdtemp(join(folder, "again-"));
-    runHuggingFace("hugging_face_peer.py", ["again", target, again], { torch: true });
+    runHuggingFace("hugging_face_peer.py", ["again", target, again], { torch: true, ...(transformers === undefined ? {} : { transformers }) });
     const digestIn = async (place: string) => (JSON.parse(await readFile(join(place, "config.json"), "utf8")) as Record<string, unknown>).tokenizer_sha256;
     expect(await digestIn(again)).toMatch(/^[0-9a-f]{64}$/);
     expect(await digestIn(again)).toBe(await digestIn(target));

@@ -5,6 +5,7 @@ logits FOLDER TOKENS    logits of the model in a folder, causal and with every p
 convert FILE FOLDER     a safetensors file of float32 as bfloat16 and float16
 tokens FOLDER TEXTS     ids of each of a JSON list of texts, by the tokenizer in a folder
 again FOLDER TARGET     what is in a folder, loaded and saved
+dream FOLDER TOKENS     logits of a folder of Dream's layout through the classes that its config.json leads to
 
 Dream's classes live in repositories that are out of reach here. Its network is Qwen2's without the causal mask, so the
 reference for it is Qwen2 with a mask that lets everything through.
@@ -14,11 +15,15 @@ import json
 import os
 import sys
 
+os.environ["HF_MODULES_CACHE"] = os.path.join(os.path.dirname(sys.argv[2]), "modules")  # read when transformers is imported
+
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 torch.set_num_threads(1)
+WIDE = {"dtype" if transformers.__version__ >= "5" else "torch_dtype": torch.float32}
 
 
 def both(model, tokens):
@@ -43,7 +48,7 @@ def make(folder, spec):
 
 
 def logits(folder, tokens):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **WIDE).eval()
     return {**both(model, json.loads(tokens)), "class": type(model).__name__}
 
 
@@ -67,5 +72,15 @@ def again(folder, target):
     return sorted(os.listdir(target))
 
 
+def dream(folder, tokens):
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True, local_files_only=True, **WIDE).eval()
+    with torch.no_grad():
+        full = model(torch.tensor([json.loads(tokens)])).logits[0]
+    generation = model.generation_config
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True, local_files_only=True)
+    names = {"mask": generation.mask_token_id, "pad": generation.pad_token_id, "end": generation.eos_token_id, "tokenizerMask": tokenizer.mask_token_id}
+    return {"class": type(model).__name__, "full": full.tolist(), **names}
+
+
 command, *args = sys.argv[1:]
-print(json.dumps({"make": make, "logits": logits, "convert": convert, "tokens": tokens, "again": again}[command](*args)))
+print(json.dumps({"make": make, "logits": logits, "convert": convert, "tokens": tokens, "again": again, "dream": dream}[command](*args)))

@@ -5,10 +5,20 @@ import { cacheDirectory } from "@diffucoder/lineage";
 
 const TORCH = "2.15.0";
 const TRANSFORMERS = "5.24.0";
+/** The version that DiffuCoder's `config.json` names. */
+export const TRANSFORMERS_OF_DIFFUCODER = "4.51.3";
+
+interface HuggingFaceOptions {
+  readonly torch?: boolean;
+  /** Version; the newest unless given. */
+  readonly transformers?: string;
+}
 
 /** Runs a Python script of this folder under Hugging Face's libraries; what it prints must be JSON. */
-export function runHuggingFace<T>(script: string, args: readonly string[], options: { readonly torch?: boolean } = {}): T {
-  const python = pythonPeer(`huggingface-${TRANSFORMERS}`, [`transformers==${TRANSFORMERS}`, "tokenizers==0.23.3", "safetensors==0.8.0", "tiktoken==0.14.0", "numpy"]);
+export function runHuggingFace<T>(script: string, args: readonly string[], options: HuggingFaceOptions = {}): T {
+  const { transformers = TRANSFORMERS } = options;
+  const newest = transformers === TRANSFORMERS ? ["tokenizers==0.23.3", "safetensors==0.8.0", "tiktoken==0.14.0"] : [];
+  const python = pythonPeer(`huggingface-${transformers}`, [`transformers==${transformers}`, ...newest, "numpy"]);
   // PyTorch brings gigabytes along, so all that compare with it share one environment.
   const path = options.torch === true ? sitePackages(pythonPeer(`torch-${TORCH}`, [`torch==${TORCH}`, "numpy"])) : undefined;
   const env = { ...process.env, TOKENIZERS_PARALLELISM: "false", HF_HUB_OFFLINE: "1", ...(path === undefined ? {} : { PYTHONPATH: path }) };
