@@ -113,6 +113,16 @@ test("in between, prompts are clean with the probability of the step, drawn for 
   expect(await cleanAt(10)).not.toEqual(await cleanAt(11));
 });
 
+test("each canvas has noise of its own: what one hides, a noisier one may show", async () => {
+  const source = batches();
+  for (const { canvases, documents } of [await source.trainingBatch(1), await source.validationBatch(0)]) {
+    const [lowest, ...noisier] = canvases.toSorted((a, b) => a.noiseLevel - b.noiseLevel);
+    const isAnswer = (position: number) => [...train, ...validation].every(({ taskId, promptLength }) => !documents.includes(taskId) || position >= promptLength);
+    const answer = lowest!.masked.filter(isAnswer); // hidden prompts differ anyhow
+    expect(noisier.filter(({ masked }) => answer.some((position) => !masked.includes(position))).length).toBeGreaterThan(0);
+  }
+});
+
 test("validation keeps its prompts, its noise and its samples, and begins again when they run out", async () => {
   const source = batches({ noise: { levels: "independent", smallest: 0.4 } });
   const first = await source.validationBatch(0);

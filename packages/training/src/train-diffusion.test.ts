@@ -388,6 +388,12 @@ test("a batch in parts is one step: the figures, gradients and weights of the wh
   for (const [name, { data }] of first.checkpoint.optimizer!.first) {
     data.forEach((value, i) => expect(firstOfParts.checkpoint.optimizer!.first.get(name)!.data[i]).toBeCloseTo(value, 6));
   }
+  const hidesNothing = async (step: number) => {
+    const batch = await source.trainingBatch(step);
+    return { ...batch, canvases: batch.originals.map((tokens) => ({ tokens, masked: [], noiseLevel: 0.5 })) };
+  };
+  const { checkpoint: still } = await train({ recipe: { ...one, microBatches: 2 }, source: { ...source, trainingBatch: hidesNothing } });
+  expect(still.metrics[0]).toMatchObject({ loss: 0, lossPerMasked: 0, crossEntropy: 0, gradientNorm: 0 });
   const error = await failureOf(train({ recipe: { ...own, microBatches: 3 } }));
   expect(error).toMatchObject({ code: "InvalidRecipe" });
 });
