@@ -4,13 +4,13 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { loadBackend, resolveDtype } from "./backend.ts";
+import { loadBackend, resolveDtype, type BackendInfo } from "./backend.ts";
 
 const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))![1]!.trim().split(" ");
 const widest = ["amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx"].find((flag) => flags.includes(flag))!;
 
 interface Outcome {
-  readonly info: { readonly backend: string; readonly instructionSet: string; readonly threads: number; readonly libtensorflow: string; readonly slowerBecause?: string };
+  readonly info: BackendInfo;
   readonly losses: number[];
   readonly tensorsLeft: number;
   readonly scale: number[];
@@ -45,7 +45,7 @@ describe("backends", () => {
 
   it.each(["wasm", "cpu"])("%s gives what the native one gives", async (name) => {
     const portable = await trainOn(name);
-    expect(portable.info).toEqual({ backend: name, instructionSet: widest, threads: 1, libtensorflow: `tfjs-${name}-4.22.0` });
+    expect(portable.info).toEqual({ backend: name, instructionSet: widest, threads: 1, libtensorflow: `tfjs-${name}-4.22.0`, slowerByDemand: expect.stringMatching(`^DIFFUCODER_BACKEND=${name} demands it: .*slower.*\\. Unset it`) as string });
     expect(furthest(portable.losses, native.losses) / native.losses[0]!).toBeLessThan(1e-5);
     expect(furthest(portable.scale, native.scale)).toBeLessThan(1e-5);
     expect(portable.tensorsLeft).toBe(0);
@@ -54,12 +54,14 @@ describe("backends", () => {
     portable.products.forEach(({ values }, i) => expect(furthest(values, native.products[i]!.values)).toBeLessThan(1e-5));
     // Rows of segment 2 are added, -1 belongs nowhere, segments without rows are 0.
     expect(portable.segments).toEqual([10, 20, 0, 0, 101, 202, 0, 0]);
+    expect(portable.auto).toBe("fp32");
     expect(portable.bf16).toEqual({ code: "UnsupportedDtype", message: `dtype: expected fp32 on the ${name} backend, found bf16` });
   });
 
   it.each(["x86-64-v3", "none"])("native with kernels of level %s computes the same", async (level) => {
     const other = await trainOn("native", [], { DIFFUCODER_KERNELS: level });
     expect(other.info.libtensorflow.split("+")[1] ?? "none").toBe(level);
+    expect(other.info.slowerByDemand?.startsWith("DIFFUCODER_KERNELS=none demands ") ?? false).toBe(level === "none");
     expect(furthest(other.losses, native.losses) / native.losses[0]!).toBeLessThan(1e-5);
     expect(furthest(other.scale, native.scale)).toBeLessThan(1e-5);
     expect(other.tensorsLeft).toBe(0);
@@ -84,7 +86,8 @@ describe("backends", () => {
   });
 
   it("wasm takes over where the native addon does not load, unless native is demanded", async () => {
-    const { info } = await trainOn(undefined, ["--no-addons"]);
+    const { info, auto } = await trainOn(undefined, ["--no-addons"]);
+    expect(auto).toBe("fp32");
     expect(info.backend).toBe("wasm");
     expect(info.slowerBecause).toMatch(/^wasm computes, many times slower than the native backend would: Cannot load native addon.*\. Run `npm run setup`\.$/);
     await expect(trainOn("native", ["--no-addons"])).rejects.toThrow(/native backend: Cannot load native addon.*Run `npm run setup`/);

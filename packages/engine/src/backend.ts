@@ -22,9 +22,12 @@ export interface BackendInfo {
   readonly libtensorflow: string;
   /** Why it is slower than this machine could be, and what helps; absent where it is not, or was asked to be so. */
   readonly slowerBecause?: string;
+  /** Which variable of the environment makes it slower than this machine could be, and what that costs. */
+  readonly slowerByDemand?: string;
 }
 
 let loading: Promise<BackendName> | undefined;
+let loaded: BackendName | undefined;
 let shortcoming: string | undefined;
 
 /**
@@ -35,7 +38,7 @@ let shortcoming: string | undefined;
  * @throws EngineError `BackendUnavailable` when a demanded backend or device cannot be had, `WrongSetting`
  */
 export function loadBackend(): Promise<BackendName> {
-  loading ??= load(process.env.DIFFUCODER_BACKEND);
+  loading ??= load(process.env.DIFFUCODER_BACKEND).then((backend) => (loaded = backend));
   return loading;
 }
 
@@ -50,15 +53,27 @@ export async function backendInfo(): Promise<BackendInfo> {
     threads: isNative ? Number(process.env.TF_NUM_INTRAOP_THREADS) : 1,
     libtensorflow: isNative ? [nativeBackend().binding.TF_Version, ...marks].join("+") : `tfjs-${backend}-${tf.version_core}`,
     ...(shortcoming === undefined ? {} : { slowerBecause: `${shortcoming}. Run \`npm run setup\`.` }),
+    ...slownessDemanded(process.env),
   };
+}
+
+/** Figures: the quickstart's model decoding eight canvases of 128 tokens on two cores (Intel Xeon with AMX). */
+function slownessDemanded({ DIFFUCODER_BACKEND: backend, DIFFUCODER_KERNELS: kernels }: NodeJS.ProcessEnv): Pick<BackendInfo, "slowerByDemand"> {
+  if (backend === "wasm" || backend === "cpu") {
+    const cost = backend === "wasm" ? "about 20 times slower than the native backend" : "even slower than wasm, which is about 20 times slower than the native backend";
+    return { slowerByDemand: `DIFFUCODER_BACKEND=${backend} demands it: ${cost}, on one thread and in fp32 alone. Unset it to have the fastest one.` };
+  }
+  if (kernels !== "none") return {};
+  return { slowerByDemand: "DIFFUCODER_KERNELS=none demands TensorFlow's operations in place of this project's own: about half as fast. Unset it to have the fastest ones." };
 }
 
 /**
  * Resolves a dtype policy: bf16 pays only where the CPU or GPU multiplies it natively (other CPUs are 100 times slower at it), and
- * kernels for AVX2 do not.
+ * kernels for AVX2 do not. The portable backends have fp32 alone.
  */
 export function resolveDtype(policy: "auto" | "fp32" | "bf16"): "fp32" | "bf16" {
   if (policy !== "auto") return policy;
+  if (["wasm", "cpu"].includes(loaded ?? process.env.DIFFUCODER_BACKEND ?? "native")) return "fp32";
   const gpu = wantedGpu();
   const isFastInBf16 = gpu === undefined ? /bf16|amx/.test(instructionSet()) && nativeKernelLevel() !== "x86-64-v3" : describeGpu(gpu).isFastInBf16;
   return isFastInBf16 ? "bf16" : "fp32";

@@ -21,9 +21,10 @@ const CHECKS: Readonly<Record<string, () => Promise<string | { readonly note: st
   },
   backend: async () => {
     const { backendInfo, resolveDtype } = await import("@diffucoder/engine");
-    const { backend, libtensorflow, instructionSet, threads, slowerBecause } = await backendInfo();
+    const { backend, libtensorflow, instructionSet, threads, slowerBecause, slowerByDemand } = await backendInfo();
     const found = `${backend}, libtensorflow ${libtensorflow}, ${instructionSet}, ${threads} threads, fast in ${resolveDtype("auto")}`;
-    return slowerBecause === undefined ? found : { note: `${found}; ${slowerBecause}` };
+    const notes = [slowerBecause, slowerByDemand].filter((note) => note !== undefined);
+    return notes.length === 0 ? found : { note: [found, ...notes].join("; ") };
   },
   temporal: async () => (await promisify(execFile)(findTemporal(), ["--version"])).stdout.trim(),
   sandbox: async () => {
