@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { folderWith, temporaryFolder } from "../test/temporary.ts";
 import { codeIdentity } from "./code-digest.ts";
@@ -118,11 +119,23 @@ test("an external package is found in the nearest node_modules, upwards from the
   expect((await identityOf(inner)).packages.dep).toBe("9.0.0");
 });
 
-test("the same code is bundled once in a process", () => {
-  const folder = folderWith({ "entry.ts": "export const x = 1;", a: "" });
-  const entry = join(folder, "entry.ts");
-  expect(codeIdentity({ entry })).toBe(codeIdentity({ entry }));
-  expect(codeIdentity({ entry, assets: [join(folder, "a")] })).not.toBe(codeIdentity({ entry }));
+test("the same code is bundled once in a process, until a file that it is made of has changed", async () => {
+  const folder = folderWith({ "entry.ts": 'export { x } from "./x.ts";', "x.ts": "export const x = 1;", a: "" });
+  const [entry, asset] = [join(folder, "entry.ts"), join(folder, "a")];
+  await sleep(50); // what was written just now may be written again unnoticed
+  const both = await Promise.all([codeIdentity({ entry }), codeIdentity({ entry })]);
+  expect(both[0]).toBe(both[1]);
+  expect(await codeIdentity({ entry })).toBe(both[0]);
+  const withAsset = await codeIdentity({ entry, assets: [asset] });
+  expect(withAsset).not.toBe(both[0]);
+  writeFileSync(asset, "1");
+  expect((await codeIdentity({ entry, assets: [asset] })).digest).not.toBe(withAsset.digest);
+  expect(await codeIdentity({ entry })).toBe(both[0]);
+  writeFileSync(join(folder, "x.ts"), "export const x = 2;");
+  utimesSync(join(folder, "x.ts"), 1, 1); // as unpacking an archive does
+  expect((await codeIdentity({ entry })).digest).not.toBe(both[0].digest);
+  rmSync(join(folder, "x.ts"));
+  await expect(codeIdentity({ entry })).rejects.toThrow("Could not resolve");
 });
 
 test("a failure is not remembered", async () => {

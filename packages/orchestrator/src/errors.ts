@@ -1,4 +1,4 @@
-import { DiskFull, StageError, type JsonObject } from "@diffucoder/lineage";
+import { describeSystemError, DiskFull, StageError, type JsonObject } from "@diffucoder/lineage";
 
 /** What of a failure crosses process and server boundaries. */
 export interface FailureFacts {
@@ -8,15 +8,31 @@ export interface FailureFacts {
   readonly details: JsonObject;
 }
 
-/** The facts of any thrown value; a full disk is known wherever it shows, and what is not typed counts as retryable. */
+/** The facts of any thrown value; a full disk and a file that cannot be used are known wherever they show, and what is not typed counts as retryable. */
 export function failureFacts(error: unknown): FailureFacts {
   if (error instanceof StageError) {
     return { code: error.code, message: error.message, retryable: error.retryable, details: error.details };
   }
-  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
+  const { code, path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") return failureFacts(new DiskFull(path ?? "a file", error));
-  return { code: "Unexpected", message: error instanceof Error ? error.message : String(error), retryable: true, details: {} };
+  if (syscall?.startsWith("spawn")) return untyped("ProgramUnusable", `${path}: expected a program that can be started, found ${describeSystemError(error)}. \`diffucoder doctor\` says what is missing.`);
+  if (syscall !== undefined && path !== undefined) return untyped("FileUnusable", `${path}: expected ${USES[syscall] ?? `one for ${syscall}`}, found ${describeSystemError(error)}. Correct the path, or what lies there.`);
+  return untyped("Unexpected", error instanceof Error ? error.message : String(error));
 }
+
+const untyped = (code: string, message: string): FailureFacts => ({ code, message, retryable: true, details: {} });
+
+/** What each call to the system wants of a path. */
+const USES: Readonly<Record<string, string>> = {
+  copyfile: "a file that can be copied",
+  lstat: "a file or folder",
+  mkdir: "a place to make a folder",
+  mkdtemp: "a place to make a folder",
+  open: "a file that can be opened or made",
+  read: "a file",
+  scandir: "a folder that can be read",
+  stat: "a file or folder",
+};
 
 /** A failure that came from another process. */
 export class RemoteFailure extends StageError {
@@ -46,6 +62,18 @@ export class StageStalled extends StageError {
       message: `stage ${stage}: expected progress at least every ${silentMs} ms, found none. See ${log}.`,
       retryable: true,
       details: { stage, silentMs, log },
+    });
+  }
+}
+
+/** What a stage's process has loaded may not be what its files say now, by which its code would be recorded. */
+export class SourcesChanged extends StageError {
+  constructor(stage: string) {
+    super({
+      code: "SourcesChanged",
+      message: `stage ${stage}: expected the same source files from its process's start on, found them changed meanwhile. The next attempt runs them as they are then.`,
+      retryable: true,
+      details: { stage },
     });
   }
 }

@@ -26,6 +26,7 @@ export {
   RequestRefused,
   RunUnknown,
   ServerUnreachable,
+  SourcesChanged,
   StageCrashed,
   StageStalled,
   StartFailed,
@@ -38,7 +39,7 @@ export { pipelineSchema, planPipeline, readPipeline, type ReadOptions } from "./
 export { previewPipeline, type StagePreview } from "./preview.ts";
 export { findServer, findTemporal, serverDown, serverStatus, serverUp, type Server, type ServerStatus } from "./server.ts";
 export { loadRegistry, PORTABLE_NUMERICS, type StageModule, type StageRegistry } from "./stages.ts";
-export { ALL_QUEUES, liveWorkers, workerDown, workerUp, type WorkerState } from "./worker.ts";
+export { ALL_QUEUES, liveWorkers, outdatedWorkers, workerDown, workerUp, type WorkerState } from "./worker.ts";
 export {
   TERMINAL_STATES,
   type PipelineState,

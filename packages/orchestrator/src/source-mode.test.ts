@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { versionOfSources } from "./worker.ts";
+import { versionOfSources } from "./source-mode.ts";
 
-const packages = mkdtempSync(join(tmpdir(), "worker-"));
+const packages = mkdtempSync(join(tmpdir(), "source-mode-"));
 afterAll(() => rmSync(packages, { recursive: true }));
 
 const write = (path: string, text: string): string => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { JsonObject } from "@diffucoder/lineage";
 import { afterAll, expect, test } from "vitest";
-import { nodeArguments } from "./source-mode.ts";
+import { codeVersion, nodeArguments } from "./source-mode.ts";
 import type { StageAssignment, StageMessage } from "./supervise-stage.ts";
 import { TEST_STAGES } from "./testing/test-home.ts";
 import { queuesOf, type StageJob } from "./workflows/contract.ts";
@@ -29,12 +29,14 @@ const JOB: StageJob = {
   queues: queuesOf("test"),
 };
 
+process.env.DIFFUCODER_STAGES = TEST_STAGES;
+
 function start(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, nodeArguments("stage-process"), {
     stdio: ["pipe", "ignore", "ignore", "pipe"],
-    env: { ...process.env, DIFFUCODER_STAGES: TEST_STAGES, ...env },
+    env: { ...process.env, ...env },
   });
-  const assign = (job: StageJob) => child.stdin!.write(`${JSON.stringify({ job, part: null, store } satisfies StageAssignment)}\n`);
+  const assign = (job: StageJob, code = codeVersion()) => child.stdin!.write(`${JSON.stringify({ job, part: null, store, code } satisfies StageAssignment)}\n`);
   const messages = createInterface({ input: child.stdio[3] as NodeJS.ReadableStream });
   return { child, assign, messages };
 }
@@ -44,6 +46,14 @@ test("a stage process says how its stage ended, with a typed failure", async () 
   assign({ ...JOB, recipe: { count: "many" } });
   const [line] = (await once(messages, "line")) as [string];
   expect(JSON.parse(line) as StageMessage).toMatchObject({ failure: { code: "InvalidRecipe", retryable: false } });
+  expect(await once(child, "exit")).toEqual([0, null]);
+});
+
+test("it refuses to run when sources have changed since it was started: what it loaded may be older than what would be recorded", async () => {
+  const { child, assign, messages } = start();
+  assign({ ...JOB, seed: 4 }, "earlier");
+  const [line] = (await once(messages, "line")) as [string];
+  expect(JSON.parse(line) as StageMessage).toMatchObject({ failure: { code: "SourcesChanged", retryable: true, message: expect.stringContaining("stage numbers: ") as string } });
   expect(await once(child, "exit")).toEqual([0, null]);
 });
 

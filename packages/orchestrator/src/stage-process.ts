@@ -1,7 +1,8 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { openStore, runPart, runStage, type StageProgress } from "@diffucoder/lineage";
-import { failureFacts } from "./errors.ts";
+import { codeIdentity, openStore, runPart, runStage, type StageProgress } from "@diffucoder/lineage";
+import { failureFacts, SourcesChanged } from "./errors.ts";
+import { codeVersion } from "./source-mode.ts";
 import { loadRegistry, PORTABLE_NUMERICS } from "./stages.ts";
 import type { StageAssignment, StageMessage } from "./supervise-stage.ts";
 
@@ -27,7 +28,7 @@ input.once("line", (line) => {
   );
 });
 
-async function work({ job, part, store }: StageAssignment) {
+async function work({ job, part, store, code }: StageAssignment) {
   const registry = await loadRegistry();
   const definition = await registry.stage(job.uses);
   const { recipe, execution, inputs, seed, baseDirectory } = job;
@@ -43,6 +44,8 @@ async function work({ job, part, store }: StageAssignment) {
     onProgress: slowerBecause === undefined ? report : (progress: StageProgress) => report({ ...progress, note: [progress.note, slowerBecause].filter((note) => note !== undefined).join("; ") }),
     log: (text: string) => console.log(text),
   };
+  await codeIdentity(definition); // of the files as they are now, but recorded as that of the code loaded above
+  if (codeVersion() !== code) throw new SourcesChanged(job.id);
   if (part === null) {
     const outcome = await runStage({ ...options, ...(job.parts === undefined ? {} : { parts: job.parts }) });
     // Of this attempt on this machine: the run is told, the record has the numerics.

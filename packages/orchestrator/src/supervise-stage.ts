@@ -6,7 +6,7 @@ import { StageCancelled, type PartCost, type StageProgress } from "@diffucoder/l
 import { RemoteFailure, StageCrashed, StageStalled, type FailureFacts } from "./errors.ts";
 import { stageLogPath, type Home } from "./home.ts";
 import { lastLines } from "./process-state.ts";
-import { nodeArguments } from "./source-mode.ts";
+import { codeVersion, nodeArguments } from "./source-mode.ts";
 import { partId, type PartJob, type StageJob, type StageResult } from "./workflows/contract.ts";
 
 /** What a stage's process writes on file descriptor 3, one JSON document a line. */
@@ -21,6 +21,8 @@ export interface StageAssignment {
   /** Given where not the stage itself is to be run, but a part of its work. */
   readonly part: Omit<PartJob, "job"> | null;
   readonly store: string;
+  /** `codeVersion` before the process was started. */
+  readonly code: string;
 }
 
 export interface Supervision {
@@ -47,9 +49,10 @@ export async function superviseStage({ home, job, part, signal, onAlive }: Super
   const { retry } = job;
   const id = part === undefined ? job.id : partId({ job, ...part });
   const logPath = stageLogPath(home, job.runId, job.id);
+  const code = codeVersion();
   const child = spawnStage(logPath, part === undefined ? "attempt" : `attempt at part ${part.index + 1} of ${part.count}`);
   child.stdin.on("error", () => {}); // it has ended; the close event tells how
-  child.stdin.write(`${JSON.stringify({ job, part: part ?? null, store: home.store } satisfies StageAssignment)}\n`);
+  child.stdin.write(`${JSON.stringify({ job, part: part ?? null, store: home.store, code } satisfies StageAssignment)}\n`);
 
   let progress: StageProgress | undefined;
   let spokeAt = Date.now();

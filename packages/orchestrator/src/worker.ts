@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StartFailed } from "./errors.ts";
 import type { Home } from "./home.ts";
 import { endProcess, isOurs, lastLines, readState, spawnDetached, withLock } from "./process-state.ts";
-import { nodeArguments, runsFromSource, siblingModule } from "./source-mode.ts";
+import { codeVersion, nodeArguments } from "./source-mode.ts";
 import type { QueueName } from "./workflows/contract.ts";
 
 export const ALL_QUEUES: readonly QueueName[] = ["control", "cpu", "train"];
@@ -30,6 +29,12 @@ export function liveWorkers(home: Home): WorkerState[] {
   return files
     .map((name) => readState<WorkerState>(join(home.work, name))!)
     .filter(({ pid }) => isOurs(pid, "worker-process"));
+}
+
+/** Workers at work that were started from older sources; each is replaced once it is idle. */
+export function outdatedWorkers(home: Home): WorkerState[] {
+  const code = codeVersion();
+  return liveWorkers(home).filter((worker) => worker.code !== code);
 }
 
 /**
@@ -72,31 +77,3 @@ async function startWorker(home: Home, queues: readonly QueueName[], code: strin
     throw new StartFailed(`worker for ${queues.join(", ")}`, log, lastLines(log));
   }
 }
-
-/** Changes whenever a source file of the workspace does; installed packages do not change under a worker. */
-export function codeVersion(): string {
-  const sources = runsFromSource ? versionOfSources(resolve(dirname(siblingModule("worker")), "../..")) : "";
-  return createHash("sha256").update(`${process.env.DIFFUCODER_STAGES ?? ""}\n${sources}`).digest("hex").slice(0, 16);
-}
-
-/**
- * Changes whenever a file does that a stage's code digest may depend on: a worker computes that digest once.
- *
- * @param packages folder of the workspace's packages
- */
-export function versionOfSources(packages: string): string {
-  const hash = createHash("sha256");
-  const folders = readdirSync(packages).flatMap((name) => SOURCE_FOLDERS.map((folder) => join(name, folder)));
-  for (const folder of folders.filter((name) => existsSync(join(packages, name))).sort()) {
-    for (const file of readdirSync(join(packages, folder), { recursive: true, encoding: "utf8" }).sort()) {
-      if (NO_SOURCES.test(file)) continue;
-      const { size, mtimeMs } = statSync(join(packages, folder, file));
-      hash.update(`${folder}/${file} ${size} ${mtimeMs}\n`);
-    }
-  }
-  return hash.digest("hex");
-}
-
-/** Of a package: TypeScript with what lies beside it, and C++. */
-const SOURCE_FOLDERS = ["src", "native"];
-const NO_SOURCES = /\.test\.ts$|^build(\/|$)/;

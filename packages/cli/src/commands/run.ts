@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
-import { loadRegistry, openHome, planPipeline, previewPipeline, readPipeline, startPipeline, uiLink, type ReadOptions } from "@diffucoder/orchestrator";
+import { Command } from "commander";
+import { loadRegistry, openHome, outdatedWorkers, planPipeline, previewPipeline, readPipeline, startPipeline, uiLink, type ReadOptions } from "@diffucoder/orchestrator";
 import { EXIT } from "../exit-codes.ts";
+import { repeatable, seed } from "../options.ts";
 import { outputOption, print, say, type OutputFormat } from "../output.ts";
 import { projectStore, withSession } from "../project.ts";
 import { renderPlan } from "../render-plan.ts";
@@ -15,19 +16,8 @@ interface Options {
   readonly output: OutputFormat;
 }
 
-/** Repeatable `--set path=value`. */
-export function setOption(value: string, previous: readonly string[]): readonly string[] {
-  return [...previous, value];
-}
-
-export function seedOption(text: string): number {
-  const seed = Number(text);
-  if (Number.isSafeInteger(seed) && seed >= 0 && text.trim() !== "") return seed;
-  throw new InvalidArgumentError("expected a whole number, 0 or more.");
-}
-
-export function readOptions({ set, seed }: Pick<Options, "set" | "seed">): ReadOptions {
-  return { overrides: set, ...(seed === undefined ? {} : { seed }) };
+export function readOptions({ set, seed: chosen }: Pick<Options, "set" | "seed">): ReadOptions {
+  return { overrides: set, ...(chosen === undefined ? {} : { seed: chosen }) };
 }
 
 export function runCommand(): Command {
@@ -35,8 +25,8 @@ export function runCommand(): Command {
     .description("run a pipeline; finished stages are found and not made again")
     .argument("<recipe>", "pipeline file, such as pipelines/quickstart.yaml")
     .option("--plan", "print stages, tokens, FLOPs and memory, and what is cached; start nothing")
-    .option("--set <key=value>", "change a setting, such as stages.pretraining.recipe.steps=20; repeatable", setOption, [])
-    .option("--seed <n>", "seed of the run, in place of the recipe's", seedOption)
+    .addOption(repeatable("--set <key=value>", "change a setting, such as stages.pretraining.recipe.steps=20"))
+    .option("--seed <n>", "seed of the run, in place of the recipe's", seed)
     .option("--detach", "start the run and return")
     .addOption(outputOption())
     .action(async (recipe: string, options: Options) => {
@@ -53,12 +43,15 @@ export function runCommand(): Command {
         return print(options.output, { name: pipeline.name, seed: pipeline.seed, stages }, renderPlan);
       }
       await withSession(home, async (session) => {
+        for (const { pid } of outdatedWorkers(home)) {
+          say(`worker ${pid} was started from older sources and is at work: stages that start now run the present ones, but settings that the older ones do not know are refused. It is replaced once it is idle; \`diffucoder worker down\` stops it at a checkpoint.`);
+        }
         const runId = await startPipeline(session, pipeline, resolve(recipe));
         const link = uiLink(session, runId);
-        if (options.detach === true) return print(options.output, { runId, ...(link === undefined ? {} : { ui: link }) }, () => `run ${runId} started\nfollow it: diffucoder status -w -r ${runId}`);
+        if (options.detach === true) return print(options.output, { runId, ...(link === undefined ? {} : { ui: link }) }, () => `run ${runId} started\nfollow it: npx diffucoder status -w -r ${runId}`);
         say(`run ${runId}${link === undefined ? "" : `, ${link}`}`);
         process.exitCode = await followAndReport(session, runId, { format: options.output, throughParking: false });
       });
     })
-    .addHelpText("after", `\nExit codes: ${EXIT.done} done, ${EXIT.usage} bad recipe, ${EXIT.parked} parked, ${EXIT.unfinished} failed, aborted or cancelled, ${EXIT.detached} detached by Ctrl-C.`);
+    .addHelpText("after", `\nExit codes: ${EXIT.done} done, ${EXIT.failed} something failed before there was a run, ${EXIT.usage} bad recipe, ${EXIT.parked} parked, ${EXIT.unfinished} failed, aborted or cancelled, ${EXIT.detached} detached by Ctrl-C.`);
 }
