@@ -33,10 +33,10 @@ test("a parked stage comes with its failure and what can be done", () => {
     [
       "",
       "stage corpus is parked after SourceMissing: card x: expected a directory",
-      "  once it is mended: diffucoder retry corpus -r tiny-0bfe55 [--set recipe.KEY=VALUE]",
-      "  with an artifact:  diffucoder skip corpus -r tiny-0bfe55 --artifact DIGEST",
-      "  give up:           diffucoder abort -r tiny-0bfe55 --reason TEXT",
-      "  its log:           diffucoder logs corpus -r tiny-0bfe55",
+      "  once it is mended: npx diffucoder retry corpus -r tiny-0bfe55 [--set recipe.KEY=VALUE]",
+      "  with an artifact:  npx diffucoder skip corpus -r tiny-0bfe55 --artifact DIGEST",
+      "  give up:           npx diffucoder abort -r tiny-0bfe55 --reason TEXT",
+      "  its log:           npx diffucoder logs corpus -r tiny-0bfe55",
     ].join("\n"),
   );
 });

@@ -8,7 +8,7 @@ import { renderRunSummary } from "./run-summary.ts";
 export async function followAndReport(session: Session, runId: string, options: { readonly format: OutputFormat; readonly throughParking: boolean }): Promise<ExitCode> {
   const followed = await follow(session, runId, options);
   if (followed.kind === "detached") {
-    say(`detached; run ${runId} goes on.\n  follow it: diffucoder status -w -r ${runId}\n  end it:    diffucoder cancel -r ${runId}`);
+    say(`detached; run ${runId} goes on.\n  follow it: npx diffucoder status -w -r ${runId}\n  end it:    npx diffucoder cancel -r ${runId}`);
     return EXIT.detached;
   }
   const { status } = followed;
@@ -35,10 +35,10 @@ export function nextSteps(status: PipelineStatus, link: string | undefined): str
 function parkedHelp(runId: string, { id, error }: StageStatus): string {
   return [
     `stage ${id} is parked after ${error?.code ?? "a failure"}: ${error?.message ?? ""}`,
-    `  once it is mended: diffucoder retry ${id} -r ${runId} [--set recipe.KEY=VALUE]`,
-    `  with an artifact:  diffucoder skip ${id} -r ${runId} --artifact DIGEST`,
-    `  give up:           diffucoder abort -r ${runId} --reason TEXT`,
-    `  its log:           diffucoder logs ${id} -r ${runId}`,
+    `  once it is mended: npx diffucoder retry ${id} -r ${runId} [--set recipe.KEY=VALUE]`,
+    `  with an artifact:  npx diffucoder skip ${id} -r ${runId} --artifact DIGEST`,
+    `  give up:           npx diffucoder abort -r ${runId} --reason TEXT`,
+    `  its log:           npx diffucoder logs ${id} -r ${runId}`,
   ].join("\n");
 }
 

@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStore } from "@diffucoder/lineage";
+import type { Command } from "commander";
 import { afterAll, expect, test } from "vitest";
+import { createCommand } from "../src/command.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "diffucoder-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -14,6 +16,12 @@ function diffucoder(...args: string[]) {
   return spawnSync(process.execPath, [bin, ...args], { encoding: "utf8", cwd: folder, env: { ...process.env, DIFFUCODER_HOME: folder } });
 }
 
+function writeRecipe(text: string): string {
+  const path = join(folder, "recipe.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
 test("help and version go to standard output", () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as { version: string };
   expect(diffucoder("--version")).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: "" });
@@ -21,6 +29,17 @@ test("help and version go to standard output", () => {
   for (const verb of ["run", "status", "runs", "logs", "retry", "skip", "abort", "pause", "resume", "cancel", "explain", "why", "lineage", "export", "generate", "eval", "analyze", "gc", "server", "worker", "doctor"]) {
     expect(help).toMatch(new RegExp(`^ {2}${verb} `, "m"));
   }
+  for (const words of ["Runs:\n  run ", "DIFFUCODER_HOME points", "STAGE.OUTPUT@RUN"]) expect(help).toContain(words);
+});
+
+test("each verb says what its arguments and options are", () => {
+  const described = (command: Command): void => {
+    for (const { description } of [...command.registeredArguments, ...command.options]) expect(description, command.name()).not.toBe("");
+    expect(command.description()).not.toBe("");
+    expect(command.helpInformation()).not.toContain("default: [");
+    command.commands.forEach(described);
+  };
+  described(createCommand());
 });
 
 test.each([
@@ -39,6 +58,9 @@ test.each([
   [["generate", "abcdef", "--prompt", "x", "--prefix", "y"], /'--prefix <text>' cannot be used with option '--prompt <text>'/],
   [["generate", "abcdef", "--prompt", "x", "--factor", "1", "--threshold", "0.9"], /'--factor <f>' cannot be used with option '--threshold <p>'/],
   [["generate", "abcdef", "--prompt", "x", "--cache", "all"], /Allowed choices are prefix, dual/],
+  [["card", "croissant", "abcdef", "--name", "x", "--url", "y"], /required option '--creator <name>' not specified/],
+  [["skip", "corpus"], /required option '--artifact <\[output=\]artifact>' not specified/],
+  [["run", writeRecipe("seed: -1\nstages: []\n")], /^InvalidRecipe: .*recipe\.yaml: 3 problems\n {2}name: expected string, found nothing\n {2}line 1, seed: too small: expected number to be >=0, found -1\n {2}line 2, stages: too small: expected array to have >=1 items, found \[\]\n$/],
   [["retry", "corpus", "--set", "steps=3"], /^Usage: --set steps=3: expected recipe\.KEY=VALUE/],
   [["run", "nope.yaml"], /^InvalidRecipe: nope\.yaml: expected a pipeline file, found none \(ENOENT\)/],
 ])("a wrong command line gives exit code 2: %j", (args, message) => {
@@ -87,6 +109,12 @@ test("the doctor names what is missing and gives exit code 5", () => {
   expect(findings.server).toMatchObject({ state: "note" });
   expect(Object.keys(findings)).toEqual(["node", "backend", "temporal", "sandbox", "pip", "server", "workers", "disk"]);
   expect(status).toBe(5);
+});
+
+test("the doctor says which variable makes the backend slow", () => {
+  const env = { ...process.env, DIFFUCODER_HOME: folder, DIFFUCODER_BACKEND: "wasm" };
+  const { stdout } = spawnSync(process.execPath, [join(import.meta.dirname, "../bin/diffucoder.js"), "doctor"], { encoding: "utf8", env });
+  expect(stdout).toMatch(/^backend +note +wasm, .*; DIFFUCODER_BACKEND=wasm demands it: about 20 times slower than the native backend, .*Unset it/m);
 });
 
 test("a reader that has seen enough is no failure", () => {

@@ -36,10 +36,10 @@ export class StageCancelled extends StageError {
 }
 
 export class ArtifactMissing extends StageError {
-  constructor(digest: string, what: string) {
+  constructor(digest: string, what: string, fix = "Run the pipeline again to rebuild it.") {
     super({
       code: "ArtifactMissing",
-      message: `artifact ${digest.length === 64 ? digest.slice(0, 12) : digest}: expected ${what} in the store, found none. Run the pipeline again to rebuild it.`,
+      message: `artifact ${digest.length === 64 ? digest.slice(0, 12) : digest}: expected ${what} in the store, found none. ${fix}`,
       retryable: false,
       details: { digest, what },
     });

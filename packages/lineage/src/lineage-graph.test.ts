@@ -139,7 +139,8 @@ describe("findArtifact", () => {
     const wanted = given === "PREFIX5" ? digest.slice(0, 5) : given === "UPPER" ? digest.toUpperCase().replace(/^\d+$/, "A") : given;
     await expect(findArtifact(store, wanted)).rejects.toMatchObject({
       code: "ArtifactMissing",
-      details: { digest: wanted, what: "a name or a digest of at least 6 digits" },
+      details: { digest: wanted, what: "a name, STAGE.OUTPUT@RUN, or at least the first 6 digits of a digest" },
+      message: expect.stringMatching(/ in the store, found none\. `diffucoder status -r RUN` lists what a run has made\.$/) as string,
     });
   });
 

@@ -89,7 +89,7 @@ export async function findArtifact(store: Store, nameOrDigest: string): Promise<
     }
   }
   const [match] = matches.values();
-  if (match === undefined) throw new ArtifactMissing(nameOrDigest, "a name or a digest of at least 6 digits");
+  if (match === undefined) throw new ArtifactMissing(nameOrDigest, "a name, STAGE.OUTPUT@RUN, or at least the first 6 digits of a digest", "`diffucoder status -r RUN` lists what a run has made.");
   if (matches.size > 1) throw new ArtifactAmbiguous(nameOrDigest, [...matches.keys()]);
   return match;
 }

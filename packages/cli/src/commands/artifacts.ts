@@ -12,7 +12,7 @@ export function exportCommand(): Command {
   return new Command("export")
     .description("lay an artifact's files out in a new folder")
     .argument("<artifact>", "a name, or the first digits of a digest")
-    .argument("<folder>")
+    .argument("<folder>", "empty or new")
     .addOption(new Option("--layout <name>", "a checkpoint as a model of Hugging Face: weights, config and tokenizer alone").choices(["qwen2", "dream"]))
     .addOption(new Option("--dtype <name>", "of the weights, in such a layout").choices(Object.keys(DTYPES)).default("fp32"))
     .addOption(new Option("--max-shard-size <GB>", "of a file of weights, in such a layout; above it there are several").argParser(gigabytes).default(5))
@@ -59,6 +59,6 @@ export function gcCommand(): Command {
       if (plan !== true) for (const { digest } of garbage) await store.blobs.remove(digest);
       print(output, garbage, (all) => (all.length === 0 ? "" : table(["blob", "size"], all.map(({ digest, bytes }) => [digest, formatBytes(bytes)]))));
       const total = garbage.reduce((sum, { bytes }) => sum + bytes, 0);
-      say(`${garbage.length} blobs, ${formatBytes(total)}: ${plan === true ? "would be removed" : "removed"}`);
+      say(garbage.length === 0 ? "nothing to remove" : `${garbage.length} blobs, ${formatBytes(total)}: ${plan === true ? "would be removed" : "removed"}`);
     });
 }

@@ -3,8 +3,9 @@ import { croissantOf } from "@diffucoder/formats";
 import { findArtifact } from "@diffucoder/lineage";
 import { Command } from "commander";
 import { checkedSource, describeCorpus, type Publication } from "../describe-corpus.ts";
+import { repeatable, repeatableRequired } from "../options.ts";
 import { print } from "../output.ts";
-import { projectStore, UsageError } from "../project.ts";
+import { projectStore } from "../project.ts";
 import { renderDataCard } from "../render-data-card.ts";
 
 export function cardCommand(): Command {
@@ -34,17 +35,15 @@ interface CroissantOptions {
 }
 
 function croissantCommand(): Command {
-  const collect = (value: string, values: readonly string[]) => [...values, value];
   return new Command("croissant")
     .description("print Croissant JSON-LD for a corpus, to lie beside its exported files")
     .argument("<documents>", "the artifact's name, or the first digits of its digest")
-    .option("--card <file>", "data card of a source; once for each source", collect, [])
-    .requiredOption("--name <name>")
+    .addOption(repeatable("--card <file>", "data card of a source, once for each"))
+    .requiredOption("--name <name>", "of the data set")
     .requiredOption("--url <url>", "where it is published")
-    .option("--creator <name>", "who publishes it; may be given again", collect, [])
+    .addOption(repeatableRequired("--creator <name>", "who publishes it"))
     .option("--release <version>", "semantic version", "1.0.0")
     .action(async (artifact: string, { card, name, url, creator, release }: CroissantOptions) => {
-      if (creator.length === 0) throw new UsageError("--creator: expected at least one, found none");
       const publication: Publication = { name, url, version: release, creators: creator };
       const store = await projectStore();
       const description = await describeCorpus(store, await findArtifact(store, artifact), await Promise.all(card.map(readDataCard)), publication);

@@ -5,17 +5,17 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { makeFolder } from "@diffucoder/lineage";
 import { BENCHMARKS, VerdictLog, harnessDigest, readBenchmark, readSamples, scoreSamples, writeEvalPlusFiles, type Benchmark, type BenchmarkName, type PassAtK, type Sample, type ScoredSamples } from "@diffucoder/tasks";
 import { EXIT } from "../exit-codes.ts";
+import { positive, seed } from "../options.ts";
 import { outputOption, print, say, table, type OutputFormat } from "../output.ts";
 import { UsageError } from "../project.ts";
 import { formatShare } from "../quantities.ts";
-import { seedOption } from "./run.ts";
 
 interface Options {
   readonly samples?: string;
   readonly canonical?: boolean;
   readonly benchmark: BenchmarkName;
   readonly data?: string;
-  readonly k: readonly number[];
+  readonly k?: readonly number[];
   readonly extract?: boolean;
   readonly out?: string;
   readonly workers: number;
@@ -31,12 +31,12 @@ export function evalCommand(): Command {
     .option("--canonical", "score the benchmark's own solutions instead: what does not pass here is no fault of a model")
     .addOption(new Option("--benchmark <name>", "what the samples answer").choices(BENCHMARKS).makeOptionMandatory())
     .option("--data <path>", "the benchmark's file, or a folder that holds it; DIFFUCODER_DATA unless given")
-    .option("--k <list>", "k of pass@k", kList, [1, 10, 100])
+    .option("--k <list>", "k of pass@k; 1,10,100 unless given", kList)
     .option("--extract", "take programs out of Markdown fences, closed or not")
     .option("--out <folder>", "keep verdicts, so that finished samples are never run again, and files for evalplus")
     .option("--workers <n>", "programs that run at once", positive, cpus().length)
     .option("--packages <folder>", "Python packages that programs may import, as pip install --target makes it: what BigCodeBench needs")
-    .option("--seed <n>", "of the bootstrap intervals", seedOption, 1)
+    .option("--seed <n>", "of the bootstrap intervals", seed, 1)
     .addOption(outputOption())
     .action(async (options: Options) => {
       const { benchmark, scored } = await evaluate(options);
@@ -61,8 +61,8 @@ async function evaluate(options: Options): Promise<{ benchmark: Benchmark; score
   const { createSandbox } = await import("@diffucoder/sandbox");
   const sandbox = await createSandbox({ workers: options.workers, packages: options.packages });
   try {
-    const { k: ks, seed, workers: parallel, extract = false } = options;
-    const scored = await scoreSamples({ sandbox, benchmark, samples, ks, seed, parallel, extract, onProgress: progressLine(), ...(log === undefined ? {} : { log }) });
+    const { k: ks = [1, 10, 100], seed: bootstrapSeed, workers: parallel, extract = false } = options;
+    const scored = await scoreSamples({ sandbox, benchmark, samples, ks, seed: bootstrapSeed, parallel, extract, onProgress: progressLine(), ...(log === undefined ? {} : { log }) });
     if (options.out !== undefined) await writeForEvalPlus(options.out, options.samples ?? "canonical.jsonl", benchmark, scored);
     return { benchmark, scored };
   } finally {
@@ -144,10 +144,4 @@ function kList(text: string): readonly number[] {
   const ks = text.split(",").map(Number);
   if (ks.every((k) => Number.isSafeInteger(k) && k > 0)) return ks;
   throw new InvalidArgumentError("expected whole numbers above 0, such as 1,10.");
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError("expected a whole number above 0.");
 }

@@ -1,9 +1,10 @@
 import { Command } from "commander";
 import { acceptCode, explainStage, type Explanation, type JsonValue, type NearestRun } from "@diffucoder/lineage";
 import { loadRegistry, openHome, previewPipeline, readPipeline, type ResolvedPipeline, type StagePreview } from "@diffucoder/orchestrator";
+import { repeatable, seed } from "../options.ts";
 import { outputOption, print, say, type OutputFormat } from "../output.ts";
 import { chooseRun, projectStore, requireStage, UsageError } from "../project.ts";
-import { readOptions, seedOption, setOption } from "./run.ts";
+import { readOptions } from "./run.ts";
 import { RUN_OPTION } from "./runs.ts";
 
 interface Options {
@@ -20,11 +21,11 @@ type Answer = Explanation | Exclude<StagePreview, { keyed: unknown }>;
 export function explainCommand(): Command {
   return new Command("explain")
     .description("why a stage would run, or did: what its key has that no earlier one had")
-    .argument("<stage>")
+    .argument("<stage>", "its id in the recipe")
     .option(...RUN_OPTION)
     .option("--recipe <file>", "ask about a pipeline file in place of a run")
-    .option("--set <key=value>", "with --recipe: as in run", setOption, [])
-    .option("--seed <n>", "with --recipe: as in run", seedOption)
+    .addOption(repeatable("--set <key=value>", "with --recipe: as in run"))
+    .option("--seed <n>", "with --recipe: as in run", seed)
     .option("--accept-code <reason>", "let the nearest result stand, which differs in nothing but the code; who, when and why is recorded")
     .addOption(outputOption())
     .action(async (stage: string, options: Options) => {

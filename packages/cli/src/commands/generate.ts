@@ -1,13 +1,13 @@
 // Axes: T canvas, W window.
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { findArtifact, StageError, type Store } from "@diffucoder/lineage";
 import { ALGORITHMS, decode, decodeOptionsOf, decodingShape, loadModel, openSampler, refineDecoding, type CacheKind, type DecodeAlgorithm, type DecodingSettings } from "@diffucoder/model";
 import { END_OF_TURN, UNKNOWN_TEXT, answerText, extractProgram, renderPrompt } from "@diffucoder/tasks";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { z } from "zod";
+import { notNegative, positive, seed } from "../options.ts";
 import { outputOption, print, type OutputFormat } from "../output.ts";
 import { UsageError, projectStore } from "../project.ts";
-import { seedOption } from "./run.ts";
 
 interface Options {
   readonly prompt?: string;
@@ -51,7 +51,7 @@ export function generateCommand(): Command {
     .option("--threshold <p>", "fix all tokens above this confidence at once", notNegative)
     .addOption(new Option("--factor <f>", "fix as many tokens at once as are sure together").argParser(notNegative).conflicts("threshold"))
     .option("--stop", "be done when the answer's end is fixed and all before it")
-    .option("--seed <n>", "of the sampling", seedOption, 1)
+    .option("--seed <n>", "of the sampling", seed, 1)
     .option("--trace", "print the answer with what each step fixed, and how sure the model was")
     .addOption(outputOption())
     .action(async (checkpoint: string, options: Options) => print(options.output, await generate(checkpoint, options), (answer) => (options.trace === true ? renderTrace(answer) : (answer.program ?? answer.text))));
@@ -126,16 +126,4 @@ async function trainedCanvas({ records }: Store, digest: string): Promise<number
 /** The answer token by token, each with the step that fixed it and the confidence it had. */
 function renderTrace({ tokens }: Answer): string {
   return tokens.map(({ text, step, confidence }) => `${String(step ?? "-").padStart(4)}  ${(confidence?.toFixed(3) ?? "-").padStart(7)}  ${JSON.stringify(text)}`).join("\n");
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError("expected a whole number above 0.");
-}
-
-function notNegative(text: string): number {
-  const value = Number(text);
-  if (Number.isFinite(value) && value >= 0 && text.trim() !== "") return value;
-  throw new InvalidArgumentError("expected a number, 0 or more.");
 }

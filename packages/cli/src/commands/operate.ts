@@ -2,9 +2,9 @@ import { Command } from "commander";
 import { parse } from "yaml";
 import { findArtifact, type JsonValue } from "@diffucoder/lineage";
 import { abort, cancel, openHome, pause, pipelineStatus, resume, retryStage, skipStage, type PipelineStatus, type RetryRequest, type Session } from "@diffucoder/orchestrator";
+import { repeatable, repeatableRequired } from "../options.ts";
 import { say } from "../output.ts";
 import { chooseRun, projectStore, UsageError, withSession } from "../project.ts";
-import { setOption } from "./run.ts";
 import { RUN_OPTION } from "./runs.ts";
 
 /** What an operator can tell a run. Each is accepted or refused at once. */
@@ -15,9 +15,9 @@ export function operatorCommands(): Command[] {
 function retryCommand(): Command {
   return new Command("retry")
     .description("start a parked stage again, with changed settings if given")
-    .argument("[stage]", "may be left out when one stage is parked")
+    .argument("[stage]", "its id in the recipe; may be left out when one stage is parked")
     .option(...RUN_OPTION)
-    .option("--set <key=value>", "change a setting of the stage, such as recipe.optimizer.learningRate=0.001; repeatable", setOption, [])
+    .addOption(repeatable("--set <key=value>", "change a setting of the stage, such as recipe.optimizer.learningRate=0.001"))
     .action(async (stage: string | undefined, { run, set }: { run?: string; set: readonly string[] }) => {
       const changes = changesOf(set);
       await tell(run, async (session, runId) => {
@@ -31,8 +31,8 @@ function retryCommand(): Command {
 function skipCommand(): Command {
   return new Command("skip")
     .description("let artifacts stand in for a parked or waiting stage's outputs")
-    .argument("<stage>")
-    .requiredOption("--artifact <[output=]artifact>", "a digest or name, for the output named or the only one; repeatable", setOption, [])
+    .argument("<stage>", "its id in the recipe")
+    .addOption(repeatableRequired("--artifact <[output=]artifact>", "a digest or name, for the output named or the only one"))
     .option(...RUN_OPTION)
     .action(async (stage: string, { run, artifact }: { run?: string; artifact: readonly string[] }) => {
       await tell(run, async (session, runId) => {
@@ -54,7 +54,7 @@ function skipCommand(): Command {
 function abortCommand(): Command {
   return new Command("abort")
     .description("end a run for a reason that is kept")
-    .requiredOption("--reason <text>")
+    .requiredOption("--reason <text>", "why; kept with the run")
     .option(...RUN_OPTION)
     .action(({ run, reason }: { run?: string; reason: string }) =>
       tell(run, async (session, runId) => {
@@ -89,10 +89,11 @@ async function tell(run: string | undefined, work: (session: Session, runId: str
   say(await withSession(home, (session) => work(session, runId)));
 }
 
-function theParkedStage({ runId, stages }: PipelineStatus): string {
+function theParkedStage({ runId, state, stages }: PipelineStatus): string {
   const parked = stages.filter(({ state }) => state === "parked").map(({ id }) => id);
   if (parked.length === 1) return parked[0]!;
-  throw new UsageError(`run ${runId}: expected one parked stage, found ${parked.join(", ") || "none"}. Name the stage.`);
+  if (parked.length === 0) throw new UsageError(`run ${runId}: expected a parked stage, found none; it is ${state}. \`diffucoder status -r ${runId}\` shows its stages.`);
+  throw new UsageError(`run ${runId}: expected one parked stage, found ${parked.join(", ")}. Name one.`);
 }
 
 type Changes = Pick<RetryRequest, "recipe" | "execution">;

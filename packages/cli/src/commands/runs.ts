@@ -56,7 +56,7 @@ function renderStatus(status: PipelineStatus): string {
 export function logsCommand(): Command {
   return new Command("logs")
     .description("what a stage's attempts printed")
-    .argument("<stage>")
+    .argument("<stage>", "its id in the recipe")
     .option(...RUN_OPTION)
     .option("-f, --follow", "go on printing until Ctrl-C")
     .action(async (stage: string, { run, follow }: { run?: string; follow?: boolean }) => {

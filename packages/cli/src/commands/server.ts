@@ -27,7 +27,7 @@ function renderServer({ kind, isUp, address, ui, version, database }: ServerStat
 export function workerCommand(): Command {
   const up = new Command("up")
     .description("start a worker for queues that none serves yet")
-    .addOption(new Option("--queue <queues...>", "queues to serve").choices(ALL_QUEUES).default(ALL_QUEUES))
+    .addOption(new Option("--queue <queues...>", "queues to serve").choices(ALL_QUEUES).default(ALL_QUEUES, "all"))
     .action(async ({ queue }: { queue: readonly QueueName[] }) => {
       const home = openHome();
       say(renderWorkers(await workerUp(home, (await serverUp(home)).connection.address, queue)));
