@@ -217,6 +217,7 @@ async function readExactly(path: string, handle: FileHandle, position: number, l
   return bytes;
 }
 
-function corrupt(path: string, problem: string, fix = "Fetch or build the checkpoint again"): FormatError {
+/** Of a file of weights, or of the index of several. */
+export function corrupt(path: string, problem: string, fix = "Fetch or build the checkpoint again"): FormatError {
   return new FormatError("SafetensorsCorrupt", path, problem, fix);
 }

@@ -3,9 +3,8 @@ import { join } from "node:path";
 import { describeMismatch } from "@diffucoder/lineage";
 import { z } from "zod";
 import { findCheckpointFile, requireCheckpointFile, type CheckpointFile, type FileOf } from "./checkpoint-files.ts";
-import { FormatError } from "./errors.ts";
 import { DTYPE_BYTES } from "./half-precision.ts";
-import { SafetensorsFile, tensorBytes, writeTensors, type NamedTensor, type TensorEntry, type TensorToWrite } from "./safetensors.ts";
+import { SafetensorsFile, corrupt, tensorBytes, writeTensors, type NamedTensor, type TensorEntry, type TensorToWrite } from "./safetensors.ts";
 
 /** The weights of a model in one file, and the list of files when there are several. */
 export const WEIGHTS_FILE = "model.safetensors";
@@ -155,8 +154,4 @@ function parseJson(shownAs: string, text: string): unknown {
   } catch (error) {
     throw corrupt(shownAs, `expected JSON, found ${(error as SyntaxError).message}`);
   }
-}
-
-function corrupt(path: string, problem: string): FormatError {
-  return new FormatError("SafetensorsCorrupt", path, problem, "Fetch or build the checkpoint again");
 }
