@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readFile, readdir, stat } from "node:fs/promises";
+import { readFile, readdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors } from "@diffucoder/formats";
 import { sha256 } from "@diffucoder/lineage";
@@ -57,9 +57,11 @@ test("a checkpoint whose numbers are not finite leaves no folder", async () => {
   await expect(readdir(folder)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
-test("what stands in a folder is left alone", async () => {
-  const folder = await workplace.published();
-  await expect(exportModel(await workplace.inFolder(), folder, { layout: "dream", dtype: "F32" })).rejects.toMatchObject({ code: "FolderTaken" });
+test("what stands in a folder is left alone, and no file of the checkpoint stays open", async () => {
+  const [folder, fileOf] = [await workplace.published(), await workplace.inFolder()];
+  await expect(exportModel(fileOf, folder, { layout: "dream", dtype: "F32" })).rejects.toMatchObject({ code: "FolderTaken" });
+  const open = await Promise.all((await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+  expect(open).not.toContain(await fileOf("model.safetensors"));
 });
 
 test("a checkpoint that is not whole is refused", async () => {

@@ -69,6 +69,7 @@ describe("config.json", () => {
     const { mask_token_id: _, rope_theta: __, ...published } = toHuggingFace(tinyConfig(), { layout: "qwen2" });
     const config = { ...published, pad_token_id: null, head_dim: null, rope_parameters: { rope_theta: 700, rope_type: "default" }, layer_types: ["full_attention"], rope_scaling: null };
     expect(fromHuggingFace(config, { maskId: 3, padId: 4 })).toEqual({ ...tinyConfig({ ropeTheta: 700 }), headDim: 4, maskId: 3, padId: 4 });
+    expect(fromHuggingFace({ ...config, rope_theta: 700 }, { maskId: 3, padId: 4 }).ropeTheta).toBe(700);
     expect(fromHuggingFace({ ...config, mask_token_id: 9 }, { maskId: 3, padId: 4 }).maskId).toBe(9);
     expect(() => fromHuggingFace(config, { maskId: 11, padId: 4 })).toThrow("expected more than mask_token_id 11, found 11");
   });
@@ -113,6 +114,7 @@ describe("config.json", () => {
     [{ model_type: "llama" }, "at model_type"],
     [{ rope_theta: undefined }, "expected a number, here or in rope_parameters, found nothing\n  → at rope_theta"],
     [{ rope_parameters: { rope_theta: 1, rope_type: "yarn" } }, "at rope_parameters.rope_type"],
+    [{ rope_parameters: { rope_theta: 1, rope_type: "default" } }, "expected the number in rope_parameters, where both are given, found 10000\n  → at rope_theta"],
     [{ rope_scaling: { type: "linear", factor: 2 } }, "at rope_scaling"],
     [{ use_sliding_window: true }, "found true\n  → at use_sliding_window"],
     [{ partial_rotary_factor: 0.5 }, "at partial_rotary_factor"],

@@ -112,6 +112,7 @@ const huggingFaceConfig = z
   })
   .refine((config) => config.num_attention_heads % config.num_key_value_heads === 0, { message: "expected a divisor of num_attention_heads", path: ["num_key_value_heads"] })
   .refine((config) => (config.head_dim ?? config.hidden_size / config.num_attention_heads) % 2 === 0, { message: "expected an even head width", path: ["head_dim"] })
+  .refine(({ rope_theta: theta, rope_parameters: { rope_theta: other = theta } = {} }) => (theta ?? other) === other, { message: "expected the number in rope_parameters, where both are given", path: ["rope_theta"] })
   .refine((config) => (config.rope_theta ?? config.rope_parameters?.rope_theta) !== undefined, { message: "expected a number, here or in rope_parameters", path: ["rope_theta"] });
 
 /**

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, truncate, unlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, readlink, rm, truncate, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSafetensors, saveCheckpoint, tensorsToWrite, writeSafetensors, writeWeights, type NamedTensor } from "@diffucoder/formats";
@@ -114,6 +114,19 @@ describe("a checkpoint is refused, with what helps,", () => {
     await changeWeights(join(folder, "step-3.safetensors"), (tensors) => tensors.delete(NORM));
     await refused(loadParameters(model, fileOf(folder), "step-3.safetensors"), { code: "WrongParameters", file: "step-3.safetensors", problem: `tensor ${NORM}: expected [16], found nothing`, fix: other });
     await refused(loadParameters(model, fileOf(folder), "step-4.safetensors"), { code: "CheckpointCorrupt", file: "step-4.safetensors", problem: "expected a file, found none", fix: "Use another checkpoint" });
+  });
+
+  test("leaving no file open, whether it was refused or not", async () => {
+    const openIn = async (folder: string) => {
+      const links = await Promise.all((await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+      return links.filter((path) => path.startsWith(folder));
+    };
+    const folder = await checkpoint(true);
+    await loadModel(fileOf(folder));
+    expect(await openIn(folder)).toEqual([]);
+    await changeConfig(folder, { vocab_size: 300 });
+    await expect(loadModel(fileOf(folder))).rejects.toMatchObject({ code: "WrongParameters" });
+    expect(await openIn(folder)).toEqual([]);
   });
 
   async function refused(loading: Promise<unknown>, { code, file, problem, fix }: { code: string; file: string; problem: string; fix: string }): Promise<void> {

@@ -20,14 +20,10 @@ export const CHARACTER_OF_ID: readonly string[] = BYTE_OF_ID.map((byte, id) =>
 
 const byteOfCharacter = new Map(CHARACTER_OF_ID.map((character, id) => [character, BYTE_OF_ID[id]!]));
 
-/** What a token's name in a vocabulary stands for; a name outside the alphabet, such as a special token's, stands for itself. */
+/** What a name in this alphabet stands for. */
 export function bytesOfName(name: string): Uint8Array {
   const bytes = new Uint8Array(name.length);
-  for (let i = 0; i < name.length; i++) {
-    const byte = byteOfCharacter.get(name[i]!);
-    if (byte === undefined) return Buffer.from(name);
-    bytes[i] = byte;
-  }
+  for (let i = 0; i < name.length; i++) bytes[i] = byteOfCharacter.get(name[i]!)!;
   return bytes;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CHARACTER_OF_ID } from "./byte-alphabet.ts";
 import { TokenizerError } from "./errors.ts";
 import { Tokenizer } from "./tokenizer.ts";
 import { trainTokenizer } from "./train-tokenizer.ts";
@@ -39,9 +40,10 @@ describe("files of a tokenizer", () => {
   });
 
   it("may have a merge that begins like the version's line, further on", () => {
-    const marks = new Tokenizer([[2, 2], [256, 2]]); // # and #, ## and #
-    expect(marks.toFiles()["merges.txt"]).toBe("#version: 0.2\n# #\n## #\n");
-    expect(Tokenizer.fromFiles(marks.toFiles()).encode("###")).toEqual(Uint32Array.of(257));
+    const parts = [..."#version"].map((character) => CHARACTER_OF_ID.indexOf(character));
+    const word = new Tokenizer([...parts.slice(1).map((part, i): [number, number] => [i === 0 ? parts[0]! : 255 + i, part]), [262, parts[4]!]]);
+    expect(word.toFiles()["merges.txt"].split("\n").slice(-3)).toEqual(["#versio n", "#version s", ""]);
+    expect(Tokenizer.fromFiles(word.toFiles()).encode("#versions")).toEqual(Uint32Array.of(263));
   });
 
   const altered = (name: "added_tokens.json" | "tokenizer_config.json", change: (json: Record<string, never>) => unknown) => {

@@ -49,6 +49,7 @@ export function withSpecialTokens(vocabulary: Vocabulary, specialTokens: readonl
 /** Bytes that each id stands for. */
 export function bytesOfIds({ names, added }: Vocabulary): (Uint8Array | undefined)[] {
   const bytes = names.map((name) => (name === undefined ? undefined : bytesOfName(name)));
+  // Some vocabularies name them, too; all other names are of bytes and merges, and thus in the alphabet.
   for (const { content, id } of added) bytes[id] = Buffer.from(content);
   return bytes;
 }
