@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, readlink, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readSafetensors, writeSafetensors } from "@diffucoder/formats";
 import { Tokenizer, trainTokenizer } from "@diffucoder/tokenizer";
@@ -96,12 +96,14 @@ describe("a model's folder", () => {
       await writeFile(join(folder, "tokenizer.json"), other.toJson());
     }, "WrongTokenizer", /tokenizer: expected that of the model, tokenizer_sha256 [0-9a-f]{64} in config\.json, found another, [0-9a-f]{64}\. Put back/],
   ];
-  test.each(bad)("that %s is refused", async (_, damage, code, message) => {
+  test.each(bad)("that %s is refused, and no file of it stays open", async (_, damage, code, message) => {
     const folder = await workplace.published();
     await damage(folder);
     const opening = openModelFolder(folder);
     await expect(opening).rejects.toMatchObject({ code });
     await expect(opening).rejects.toThrow(message);
+    const open = await Promise.all((await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+    expect(open.filter((path) => path.startsWith(folder))).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Weights, findCheckpointText, type FileOf, type TensorToWrite } from "@diffucoder/formats";
+import { Weights, findCheckpointText, requireCheckpointFile, type FileOf, type TensorToWrite } from "@diffucoder/formats";
 import { InvalidRecipe, describeSystemError, hashFile, sha256 } from "@diffucoder/lineage";
 import { ModelError, checkVocabulary, fromHuggingFace, modelTensors, type ModelConfig } from "@diffucoder/model";
 import { SPECIAL_TOKENS, Tokenizer, type VocabularyFiles } from "@diffucoder/tokenizer";
@@ -55,11 +55,11 @@ export function readConfig(folder: string): Record<string, unknown> {
   }
 }
 
-/** sha256 of each file that decides what the model is. */
+/** sha256 of each file that decides what the model is. @throws InvalidRecipe, FormatError when one of their names is that of something else */
 export async function identifyModelFolder(folder: string): Promise<Record<string, string>> {
   readConfig(folder);
   const names = (await readdir(folder)).filter((name) => ["config.json", TOKENIZER_FILE, ...VOCABULARY_FILES].includes(name) || /\.safetensors(\.index\.json)?$/.test(name)).sort();
-  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await hashFile(join(folder, name))])));
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await hashFile((await requireCheckpointFile(async () => join(folder, name), name)).path)])));
 }
 
 async function readTokenizer(fileOf: FileOf): Promise<Tokenizer> {

@@ -1,3 +1,4 @@
+import { mkdir, rm, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { lineageOf } from "@diffucoder/lineage";
 import { parameterCount, toHuggingFace } from "@diffucoder/model";
@@ -35,6 +36,16 @@ test("its lineage names each file by digest, wherever the folder lies, and the s
   const { sources } = await lineageOf(workplace.store, outcome.outputs.checkpoint!.digest);
   expect(sources).toEqual(await identifyModelFolder(folder));
   expect(await workplace.run(relative(dirname(folder), folder))).toMatchObject({ cached: true, outputs: outcome.outputs });
+});
+
+test("a folder or a link that leads nowhere in place of a file is refused before the rest is read", async () => {
+  const folder = await workplace.published();
+  await rm(join(folder, "vocab.json"));
+  await mkdir(join(folder, "vocab.json"));
+  await expect(workplace.run(folder)).rejects.toMatchObject({ code: "CheckpointCorrupt", message: expect.stringContaining("vocab.json: expected a file, found a directory") as string });
+  await rm(join(folder, "vocab.json"), { recursive: true });
+  await symlink("nowhere", join(folder, "vocab.json"));
+  await expect(workplace.run(folder)).rejects.toMatchObject({ code: "CheckpointCorrupt", message: expect.stringContaining("vocab.json: expected a file, found none") as string });
 });
 
 test("it stops when told to", async () => {
