@@ -8,7 +8,7 @@ test("a plan shows what each stage would take and what it would find", () => {
     { id: "pretraining", state: "runs", plan: { tokens: 65.536e9, flops: 3e21, parameterCount: 7.62e9, peakMemoryBytes: 1.2e11 } },
     { id: "annealing", state: "waits", plan: { flops: 1e21 } },
   ];
-  expect(renderPlan({ name: "paper", seed: 42, stages })).toBe(
+  expect(renderPlan({ name: "paper", seed: 42, stages }, 1e11)).toBe(
     `plan of paper, seed 42; nothing was started
 
 stage        now              parameters  tokens       FLOPs  peak memory
@@ -19,6 +19,7 @@ annealing    after the above           -       -  1.00 ZFLOP            -
 
 together 4.00 ZFLOP; memory is that of one process in fp32 with optimizer and activations
 corpus: card x: expected a directory
-tokenize: uses the given vocabulary`,
+tokenize: uses the given vocabulary
+pretraining: expected at most 100 GB of memory, all of this machine's, found 120 GB`,
   );
 });

@@ -10,8 +10,8 @@ interface PlannedPipeline {
 
 const NOW = { cached: "cached", runs: "would run", waits: "after the above", refused: "cannot run" } as Record<string, string>;
 
-/** What a run would take, stage by stage. */
-export function renderPlan({ name, seed, stages }: PlannedPipeline): string {
+/** What a run would take, stage by stage, and which stages would not find the memory they need on this machine. */
+export function renderPlan({ name, seed, stages }: PlannedPipeline, memoryBytes: number): string {
   const cell = (value: number | undefined, format: (value: number) => string): string => (value === undefined ? "-" : format(value));
   const rows = stages.map(({ id, state, plan }) => [
     id,
@@ -22,7 +22,11 @@ export function renderPlan({ name, seed, stages }: PlannedPipeline): string {
     cell(plan.peakMemoryBytes, formatBytes),
   ]);
   const total = stages.reduce((sum, { plan }) => sum + (plan.flops ?? 0), 0);
-  const notes = stages.flatMap(({ id, reason, plan }) => [...(reason === undefined ? [] : [`${id}: ${reason}`]), ...(plan.notes ?? []).map((note) => `${id}: ${note}`)]);
+  const notes = stages.flatMap(({ id, reason, plan }) => [
+    ...(reason === undefined ? [] : [`${id}: ${reason}`]),
+    ...((plan.peakMemoryBytes ?? 0) > memoryBytes ? [`${id}: expected at most ${formatBytes(memoryBytes)} of memory, all of this machine's, found ${formatBytes(plan.peakMemoryBytes!)}`] : []),
+    ...(plan.notes ?? []).map((note) => `${id}: ${note}`),
+  ]);
   return [
     `plan of ${name}, seed ${seed}; nothing was started`,
     "",

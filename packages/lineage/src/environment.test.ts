@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { cpus, hostname, release, userInfo } from "node:os";
+import { cpus, hostname, release, totalmem, userInfo } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { folderWith } from "../test/temporary.ts";
-import { describeCommit, describeEnvironment, describeOperator, packageVersion } from "./environment.ts";
+import { describeCommit, describeEnvironment, describeOperator, machineMemoryBytes, packageVersion } from "./environment.ts";
 
 function git(folder: string, ...args: string[]): string {
   const identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
@@ -19,6 +19,15 @@ test("the environment names Node, platform, kernel and processor", () => {
     cpu: cpus()[0]!.model.trim(),
     cores: String(cpus().length),
   });
+});
+
+test("memory is the machine's, or what the control group leaves of it", () => {
+  const limited = (bytes: number) => vi.spyOn(process, "constrainedMemory").mockReturnValue(bytes);
+  for (const [limit, expected] of [[0, totalmem()], [2 ** 64, totalmem()], [5e8, 5e8]] as const) {
+    limited(limit);
+    expect(machineMemoryBytes()).toBe(expected);
+  }
+  vi.restoreAllMocks();
 });
 
 test("the operator is user and host", () => {

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { cpus, hostname, release, userInfo } from "node:os";
+import { cpus, hostname, release, totalmem, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -13,6 +13,11 @@ export function describeEnvironment(): Record<string, string> {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: String(cpus().length),
   };
+}
+
+/** Most memory that a process can have here: the machine's, or less where its control group says so. */
+export function machineMemoryBytes(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity); // 0 where it is not known
 }
 
 /** Who runs this process, for records of what a person decided. */

@@ -27,7 +27,7 @@ export {
   describeSystemError,
   refuseFullDisk,
 } from "./errors.ts";
-export { describeEnvironment } from "./environment.ts";
+export { describeEnvironment, machineMemoryBytes } from "./environment.ts";
 export { describeMismatch } from "./describe-mismatch.ts";
 export { explainStage, type Difference, type Explanation, type NearestRun } from "./explain.ts";
 export { isProcessAlive } from "./is-process-alive.ts";

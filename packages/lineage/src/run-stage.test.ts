@@ -5,7 +5,7 @@ import { addUp, NUMERICS, newStore, numbersOf, resolve, run, sumStage, type Exec
 import { canMount, smallDisk } from "../test/temporary.ts";
 import type { ArtifactRef } from "./artifact-store.ts";
 import { codeIdentity } from "./code-digest.ts";
-import { describeEnvironment } from "./environment.ts";
+import { describeEnvironment, machineMemoryBytes } from "./environment.ts";
 import { StageCancelled, StageError } from "./errors.ts";
 import { LeaseStore, type Lease } from "./lease.ts";
 import { RecordStore } from "./record-store.ts";
@@ -132,7 +132,7 @@ describe("a run", () => {
     await run(store, definition, { signal: stop.signal, now, onProgress: (step) => progress.push(step), log: (line) => lines.push(line) });
     const [context] = runs;
     expect(existed).toBe(true);
-    expect(context).toMatchObject({ signal: stop.signal, now, numerics: NUMERICS, resumeFrom: undefined });
+    expect(context).toMatchObject({ signal: stop.signal, now, numerics: NUMERICS, memoryBytes: machineMemoryBytes(), resumeFrom: undefined });
     expect(context!.artifacts).toBe(store.artifacts);
     expect(context!.scratchDir).toMatch(new RegExp(`^${join(store.root, "scratch")}/sum-......$`));
     expect(await readdir(join(store.root, "scratch"))).toEqual([]);

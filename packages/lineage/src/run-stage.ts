@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactRef } from "./artifact-store.ts";
-import { describeCommit, describeEnvironment, packageVersion } from "./environment.ts";
+import { describeCommit, describeEnvironment, machineMemoryBytes, packageVersion } from "./environment.ts";
 import { NondeterminismError, RepairFailed, StageCancelled, StageError, refuseFullDisk } from "./errors.ts";
 import { canonicalJson, type JsonObject, type JsonValue } from "./json.ts";
 import type { Lease } from "./lease.ts";
@@ -159,7 +159,7 @@ async function scratchFolder(store: Store, { name }: StageDefinition): Promise<s
 
 function partContext({ store, numerics, signal, now, log = () => {}, onProgress = () => {} }: RunStageOptions, sources: PartContext["sources"], scratchDir: string): PartContext {
   const { artifacts, pieces } = store;
-  return { artifacts, pieces, sources, scratchDir, signal, now, log, numerics, report: onProgress };
+  return { artifacts, pieces, sources, scratchDir, signal, now, log, numerics, memoryBytes: machineMemoryBytes(), report: onProgress };
 }
 
 /**

@@ -36,6 +36,8 @@ export interface PartContext {
   readonly now: () => number;
   readonly log: (line: string) => void;
   readonly numerics: NumericsProfile;
+  /** Most memory that this process can have. */
+  readonly memoryBytes: number;
   /** Also the sign of life: call it at least every few seconds. */
   readonly report: (progress: StageProgress) => void;
 }

@@ -36,6 +36,7 @@ test("the package offers these names; removing one is a major version", () => {
     "hashFile",
     "isProcessAlive",
     "lineageOf",
+    "machineMemoryBytes",
     "makeFolder",
     "openStore",
     "planGarbage",

@@ -99,6 +99,7 @@ export const stageContext = ({ artifacts, pieces }: Store, scratchDir: string, c
   now: () => performance.now(),
   log: () => {},
   numerics: NUMERICS,
+  memoryBytes: Infinity,
   report: () => {},
   resumeFrom: undefined,
   saveCheckpoint: (_step, directory, meta) => artifacts.publish("checkpoint", directory, meta),

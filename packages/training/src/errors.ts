@@ -19,6 +19,21 @@ export class NonFiniteLoss extends StageError {
   }
 }
 
+/** A training would need more memory than its process can have. */
+export class NotEnoughMemory extends StageError {
+  constructor(stage: string, plannedBytes: number, memoryBytes: number) {
+    const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+    super({
+      code: "NotEnoughMemory",
+      message:
+        `stage ${stage}, memory: expected at most ${gigabytes(memoryBytes)}, all that is here, found a plan of ${gigabytes(plannedBytes)}. ` +
+        "Raise `microBatches` or lower `batchSize`, or start a worker on a machine with more.",
+      retryable: false,
+      details: { stage, plannedBytes, memoryBytes },
+    });
+  }
+}
+
 /** The data cannot fill one canvas, or does not belong to the model. */
 export class UnusableData extends StageError {
   constructor(message: string) {

@@ -9,7 +9,7 @@ export {
   type TrainingExecution,
   type TrainingRecipe,
 } from "./config.ts";
-export { NonFiniteLoss, UnusableData } from "./errors.ts";
+export { NonFiniteLoss, NotEnoughMemory, UnusableData } from "./errors.ts";
 export { learningRateAt, type LearningRateSchedule } from "./learning-rate.ts";
 export { LEDGER_FILE, formatLedger, ledgerEntry, parseLedger, type LedgerEntry } from "./ledger.ts";
 export { loadStart, type StartingModel } from "./load-start.ts";

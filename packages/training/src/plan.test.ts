@@ -1,7 +1,8 @@
 import { parameterCount, toHuggingFace, trainingFlopsPerToken, trainingMemoryBytes } from "@diffucoder/model";
+import { NUMERICS } from "@diffucoder/test-kit";
 import { expect, test } from "vitest";
 import { model } from "../test/fixtures.ts";
-import { planTraining, plannedModel } from "./plan.ts";
+import { planTraining, plannedModel, refuseWithoutMemory } from "./plan.ts";
 
 test("a plan counts tokens, operations, parameters and memory", () => {
   const facts = { model: toHuggingFace(model) as never };
@@ -24,6 +25,14 @@ test("parts of a batch take the activations of one part, and a sum of gradients"
   const peak = (batchSize: number, microBatches: number) => planTraining(model, { steps: 10, batchSize, canvasLength: 8, microBatches }, {}).peakMemoryBytes!;
   expect(peak(4, 2)).toBe(peak(2, 1) + 4 * parameterCount(model));
   expect(() => peak(4, 3)).toThrow("microBatches: expected a divisor of batchSize 4, found 3");
+});
+
+test("a plan beyond the memory of the process is refused with both figures, unless a GPU computes", () => {
+  const on = (memoryBytes: number, instructionSet = "avx2") => () => refuseWithoutMemory("s", { peakMemoryBytes: 3e9 }, { memoryBytes, numerics: { ...NUMERICS, instructionSet } });
+  expect(on(3e9)).not.toThrow();
+  expect(on(2.9e9)).toThrow(expect.objectContaining({ code: "NotEnoughMemory", retryable: false, details: { stage: "s", plannedBytes: 3e9, memoryBytes: 2.9e9 } }) as Error);
+  expect(on(2.9e9)).toThrow("stage s, memory: expected at most 2.9 GB, all that is here, found a plan of 3.0 GB. Raise `microBatches` or lower `batchSize`");
+  for (const gpu of ["gpu", "sm_90, NVIDIA H200, driver 1"]) expect(on(1, gpu)).not.toThrow();
 });
 
 test("the planned model is the one in the facts of an input's plan, if it has any", () => {

@@ -1,6 +1,7 @@
-import { InvalidRecipe, type JsonObject, type StagePlan } from "@diffucoder/lineage";
+import { InvalidRecipe, type JsonObject, type StageContext, type StagePlan } from "@diffucoder/lineage";
 import { fromHuggingFace, parameterCount, trainingFlopsPerToken, trainingMemoryBytes, type ModelConfig } from "@diffucoder/model";
 import type { TrainingRecipe } from "./config.ts";
+import { NotEnoughMemory } from "./errors.ts";
 import { microBatchSize } from "./micro-batches.ts";
 
 type PlannedRecipe = Pick<TrainingRecipe, "steps" | "batchSize" | "canvasLength" | "rollback"> & Partial<Pick<TrainingRecipe, "microBatches">>;
@@ -19,6 +20,16 @@ export function planTraining(model: ModelConfig, recipe: PlannedRecipe, facts: J
       (microBatches === 1 ? 0 : gradientSumBytes(model)),
     facts,
   };
+}
+
+/**
+ * Before a training begins rather than hours into it. On a GPU weights and activations are elsewhere, and not foretold.
+ *
+ * @throws NotEnoughMemory when the plan is beyond what the process can have
+ */
+export function refuseWithoutMemory(stage: string, { peakMemoryBytes = 0 }: StagePlan, { memoryBytes, numerics }: Pick<StageContext, "memoryBytes" | "numerics">): void {
+  const isOnGpu = /^(sm_|gpu)/.test(numerics.instructionSet);
+  if (!isOnGpu && peakMemoryBytes > memoryBytes) throw new NotEnoughMemory(stage, peakMemoryBytes, memoryBytes);
 }
 
 /**

@@ -208,6 +208,13 @@ test("the documents of every step are proved by recomputing its ledger entry, an
   }
 });
 
+test("a training that needs more memory than there is does not begin", async () => {
+  const context = await workplace.context();
+  const error = await failureOf(trainDiffusion(workplace.training(), { ...context.value, memoryBytes: 5e8 }));
+  expect(error.code).toBe("NotEnoughMemory");
+  expect(context.progress).toEqual([]);
+});
+
 test("a loss that is no number stops the training, naming step and documents", async () => {
   const broken = initialParameters(model, SEED);
   broken.get("model.norm.weight")!.data.fill(Number.NaN);

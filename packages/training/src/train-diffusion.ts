@@ -12,6 +12,7 @@ import { learningRateAt } from "./learning-rate.ts";
 import { ledgerEntry } from "./ledger.ts";
 import type { StartingModel } from "./load-start.ts";
 import { hiddenCount, microBatchSize, splitBatch } from "./micro-batches.ts";
+import { planTraining, refuseWithoutMemory } from "./plan.ts";
 import { batchOfStep, isBadStep, type KeptState } from "./rollback.ts";
 import { timeSource } from "./timed-source.ts";
 import { readTraining, writeTraining, type TrainingState } from "./training-state.ts";
@@ -40,8 +41,10 @@ export interface DiffusionTraining extends StartingModel {
  *
  * @throws StageCancelled after saving a checkpoint, when the signal asks for it
  * @throws NonFiniteLoss
+ * @throws NotEnoughMemory before anything is computed
  */
 export async function trainDiffusion(given: DiffusionTraining, context: StageContext): Promise<StageResult> {
+  refuseWithoutMemory(given.stage, planTraining(given.model, given.recipe, {}), context);
   const source = timeSource(batchesAhead(given.source, aheadCount(given.recipe), given.recipe.steps), context.now);
   const training = { ...given, source };
   const { stage, recipe, execution, keepSteps = [] } = training;

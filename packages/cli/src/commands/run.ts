@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { machineMemoryBytes } from "@diffucoder/lineage";
 import { Command } from "commander";
 import { loadRegistry, openHome, outdatedWorkers, planPipeline, previewPipeline, readPipeline, startPipeline, uiLink, type ReadOptions } from "@diffucoder/orchestrator";
 import { EXIT } from "../exit-codes.ts";
@@ -40,7 +41,7 @@ export function runCommand(): Command {
           const { id, kind } = preview;
           return { id, state: kind, ...("keyed" in preview ? { key: preview.keyed.key } : {}), ...("reason" in preview ? { reason: preview.reason } : {}), plan: plans.get(id)! };
         });
-        return print(options.output, { name: pipeline.name, seed: pipeline.seed, stages }, renderPlan);
+        return print(options.output, { name: pipeline.name, seed: pipeline.seed, stages }, (plan) => renderPlan(plan, machineMemoryBytes()));
       }
       await withSession(home, async (session) => {
         for (const { pid } of outdatedWorkers(home)) {
