@@ -44,6 +44,7 @@ export const corpusRecipeSchema = z.strictObject({
   clusters: z.enum(CLUSTER_RULES).optional(),
   quality: quality.optional(),
   personalData: z.enum(["redact", "count"]).optional().describe("e-mail addresses, keys, passwords and IP addresses"),
+  copyrightHeaders: z.enum(["strip", "count"]).optional().describe("comments at the heads of files that tell a copyright or licence; the licence is found before"),
   decontamination: z
     .strictObject({
       words: z.int().min(3).default(10).describe("length of the shared run of words at which a document is dropped"),

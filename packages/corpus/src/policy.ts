@@ -12,13 +12,15 @@ interface Preset {
   readonly nearDuplicates?: Recipe<"nearDuplicates">;
   readonly quality?: Recipe<"quality">;
   readonly personalData?: Recipe<"personalData">;
+  readonly copyrightHeaders?: Recipe<"copyrightHeaders">;
 }
 
 /**
  * Corpora by name.
  *
  * - `none`: what the cards say and nothing else.
- * - `refinecode`: one copy by stars, then the newest; near-duplicates at 0.7; all quality rules; personal data redacted.
+ * - `refinecode`: one copy by stars, then the newest; near-duplicates at 0.7; all quality rules; personal data redacted,
+ *   copyright headers stripped.
  *   @deviation the paper says 16 bands of 128 rows, which finds only near copies; the two numbers are read the other way
  *   round, as its successors report. `nearDuplicates: { threshold: 0.7, scheme: refinecode-paper }` is to the letter.
  * - `stack-v2-like`: permissive licence or none found; near-duplicates at 0.7 in connected components; the few filters of
@@ -34,6 +36,7 @@ const PRESETS: Readonly<Record<CorpusRecipe["preset"], Preset>> = {
     nearDuplicates: { threshold: 0.7, scheme: "refinecode-swapped" },
     quality: { thresholds: "refinecode", changes: {} },
     personalData: "redact",
+    copyrightHeaders: "strip",
   },
   "stack-v2-like": {
     keeper: "most-stars",
@@ -54,8 +57,8 @@ export interface Policy extends Preset {
 }
 
 export function policyOf(recipe: CorpusRecipe, cards: readonly DataCard[], workers: number): Policy {
-  const { keeper, clusters, licences, nearDuplicates, quality, personalData, languages, decontamination } = recipe;
-  const given = { keeper, clusters, licences, nearDuplicates, quality, personalData, languages, decontamination };
+  const { keeper, clusters, licences, nearDuplicates, quality, personalData, copyrightHeaders, languages, decontamination } = recipe;
+  const given = { keeper, clusters, licences, nearDuplicates, quality, personalData, copyrightHeaders, languages, decontamination };
   return { ...PRESETS[recipe.preset], ...withoutUndefined(given), cards, workers };
 }
 

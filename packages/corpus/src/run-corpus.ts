@@ -108,7 +108,7 @@ async function runCorpus(request: Request, context: StageContext): Promise<Stage
     checkLosses(cards, flow, check);
     progress.begin("writing");
     const tally = new DocumentTally();
-    const options = { seed, validationShare: recipe.validationShare, redacts: policy.personalData === "redact", hasLicences: policy.licences !== undefined };
+    const options = { seed, validationShare: recipe.validationShare, redacts: policy.personalData === "redact", strips: policy.copyrightHeaders === "strip", hasLicences: policy.licences !== undefined };
     await writeDocuments(directory, tally.counting(keptDocuments(selection, options)));
     const report = await buildReport({ flow, tables, policy, benchmarkItems, waivers: check.used });
     await writeFile(join(directory, "report.json"), `${JSON.stringify(report, null, 1)}\n`);
@@ -258,7 +258,7 @@ function dropsByReason(flow: CorpusFlow, accounts: readonly (readonly [string, A
   return counts;
 }
 
-function summarize({ files, personalData, decontamination, waivers }: CorpusReport, flow: CorpusFlow, { documents, bytes, bySplit, bySource }: DocumentTally): JsonObject {
+function summarize({ files, personalData, copyrightHeaders, decontamination, waivers }: CorpusReport, flow: CorpusFlow, { documents, bytes, bySplit, bySource }: DocumentTally): JsonObject {
   const [items, tooShort] = [decontamination?.items ?? 0, decontamination?.tooShort ?? 0];
   return {
     filesRead: files.files,
@@ -270,6 +270,7 @@ function summarize({ files, personalData, decontamination, waivers }: CorpusRepo
     droppedBySource: dropsByReason(flow, [...flow.bySource].map(([name, account]) => [`${name} `, account] as const)),
     benchmarkItems: { searched: items - tooShort, tooShort },
     ...(Object.keys(personalData).length === 0 ? {} : { personalData: { ...personalData } }),
+    ...(copyrightHeaders === null ? {} : { copyrightHeaders }),
     ...(waivers.length === 0 ? {} : { waivers: waivers.map((waiver) => ({ ...waiver })) }),
   };
 }

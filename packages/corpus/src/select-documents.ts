@@ -8,7 +8,7 @@ import type { Verdict } from "./judge-documents.ts";
 import type { CorpusFlow } from "./report/corpus-flow.ts";
 import type { Unreadable } from "./sources/clean-text.ts";
 import type { UnreadReason } from "./sources/source-file.ts";
-import { redact, type PersonalDataKind } from "./stages/personal-data-rules.ts";
+import { redact, type Redaction } from "./stages/personal-data-rules.ts";
 
 export interface Selection {
   readonly pool: DocumentPool;
@@ -49,18 +49,20 @@ function fateOf(file: { number: number; docId: string | undefined; reason: Unrea
   return fate;
 }
 
-/** The documents that stay, in the pool's order, with what the tables say of them; personal data redacted where asked for. */
-export async function* keptDocuments(selection: Selection, options: { readonly seed: number; readonly validationShare: number; readonly redacts: boolean; readonly hasLicences: boolean }): AsyncGenerator<DocumentRow> {
+/** The documents that stay, in the pool's order, with what the tables say of them; personal data redacted and copyright headers stripped where asked for. */
+export async function* keptDocuments(selection: Selection, options: { readonly seed: number; readonly validationShare: number; readonly redacts: boolean; readonly strips: boolean; readonly hasLicences: boolean }): AsyncGenerator<DocumentRow> {
   const { pool, tables, verdicts } = selection;
-  const { seed, validationShare, redacts, hasLicences } = options;
+  const { seed, validationShare, redacts, strips, hasLicences } = options;
   const cursor = (name: string) => new TableCursor(tablePath(tables, name));
-  const [languages, licences, spans] = [cursor("language"), hasLicences ? cursor("licence") : undefined, redacts ? cursor("personal-data") : undefined];
+  const [languages, licences] = [cursor("language"), hasLicences ? cursor("licence") : undefined];
+  const [spans, headers] = [redacts ? cursor("personal-data") : undefined, strips ? cursor("copyright-headers") : undefined];
   for await (const { docId, source, path, license, group } of pool.visit()) {
     const language = (await languages.rowsOf(docId))[0]!.language as string;
     const found = (await licences?.rowsOf(docId))?.[0]?.license as string | undefined;
-    const redactions = (await spans?.rowsOf(docId)) ?? [];
+    const personal = ((await spans?.rowsOf(docId)) ?? []) as unknown as Redaction[];
+    const header = ((await headers?.rowsOf(docId)) ?? []).map((span) => ({ ...span, kind: "copyright-header" }) as unknown as Redaction);
     if (verdicts.has(docId)) continue;
-    const text = redact(pool.text(docId), redactions.map(({ kind, start, end }) => ({ kind: kind as PersonalDataKind, start: start as number, end: end as number })));
+    const text = redact(pool.text(docId), [...header, ...personal.filter(({ start }) => start >= (header[0]?.end ?? 0))]);
     const split = stream({ seed, stage: "corpus", purpose: `split ${group ?? docId}` }).uniform() < validationShare ? "validation" : "train";
     yield { docId, source, path, language, license: found ?? license, split, text };
   }

@@ -186,6 +186,21 @@ test("secrets that were planted are in no document and no shard; the document ke
   expect(counted.rows[0]!.text).toBe(content);
 });
 
+test("copyright headers are stripped, with the personal data in them; what is licensed under what is still known", async () => {
+  const header = "# Copyright 2020 Ada (ada.lovelace@cam.ac.uk)\n# SPDX-License-Identifier: MIT\n\n";
+  const content = `${header}${ALPHA.content}# ada.lovelace@cam.ac.uk\n`;
+  const recipe = { personalData: "redact", licences: { allow: ["permissive"], unknown: "keep" } };
+  const { rows, table, summary } = await build([{ ...ALPHA, content }, BETA], { ...recipe, copyrightHeaders: "strip" });
+  expect(rows[0]!.text).toBe(`${ALPHA.content}# <EMAIL>\n`);
+  expect(rows[1]!.text).toBe(BETA.content);
+  expect(rows[0]).toMatchObject({ docId: docIdOf(content), license: "MIT" });
+  expect(await table("copyright-headers")).toEqual([{ doc_id: docIdOf(content), start: 0, end: header.length }]);
+  expect(summary).toMatchObject({ copyrightHeaders: 1 });
+  const counted = await build([{ ...ALPHA, content }], { copyrightHeaders: "count" });
+  expect(counted.rows[0]!.text).toBe(content);
+  expect(counted.summary).toMatchObject({ copyrightHeaders: 1 });
+});
+
 test("decontamination names item and rule, finds what was planted, and drops entry points where asked", async () => {
   const item = { task_id: "H/0", prompt: 'def has_close_elements(xs, limit):\n    """Check if in the given list any two numbers are closer than the threshold."""\n', canonical_solution: "    return True\n" };
   const rows = [ALPHA, { content: `${BETA.content}# check if in the given list any two numbers are closer than that\n`, path: "run.py" }, { content: `${program("gamma")}\ndef has_close_elements(x):\n    return x\n`, path: "name.py" }];
@@ -258,7 +273,7 @@ test("bad files of every kind are counted by reason, and the rest becomes docume
 test("each stage's count goes in where the one before left off, in all and by source", async () => {
   const { report, page } = await build([ALPHA, ALPHA, { ...ALPHA, path: "again.py" }, { content: "x\n", path: "a.rs" }], { preset: "refinecode", languages: ["python"] });
   const amounts = (stages: CorpusReport["stages"]) => stages.map(({ stage, entered, dropped }) => `${stage} ${entered.files} ${Object.values(dropped).reduce((sum, { files }) => sum + files, 0)}`);
-  expect(amounts(report.stages)).toEqual(["decode 4 1", "exact-duplicates 3 1", "language 2 1", "licence 1 0", "contamination 1 0", "near-duplicates 1 0", "quality 1 0", "personal-data 1 0"]);
+  expect(amounts(report.stages)).toEqual(["decode 4 1", "exact-duplicates 3 1", "language 2 1", "licence 1 0", "contamination 1 0", "near-duplicates 1 0", "quality 1 0", "personal-data 1 0", "copyright-headers 1 0"]);
   expect(amounts(report.bySource.tiny!.stages)).toEqual(amounts(report.stages));
   expect([report.files.files, report.kept.files]).toEqual([4, 1]);
   expect(page).toContain("| exact-duplicates | 3 | exact-duplicate | 1 | 33.33 % |");

@@ -16,6 +16,8 @@ export interface CorpusReport {
   readonly sweeps: readonly Sweep[];
   /** Spans found, by kind and rule. */
   readonly personalData: Readonly<Record<string, number>>;
+  /** Documents that begin with one; null where they were not looked for. */
+  readonly copyrightHeaders: number | null;
   readonly decontamination: (PositiveControl & { readonly items: number; readonly tooShort: number; readonly documentsByItem: Readonly<Record<string, number>> }) | null;
   readonly waivers: readonly Waived[];
 }
@@ -38,6 +40,7 @@ export async function buildReport(options: {
     examples: flow.examples,
     sweeps: [...(await sweepSimilarity(tables, policy)), ...(await sweepQuality(tables, policy))],
     personalData: policy.personalData === undefined ? {} : await countRows(tables, "personal-data", ({ kind, rule }) => `${kind} ${rule}`),
+    copyrightHeaders: policy.copyrightHeaders === undefined ? null : ((await countRows(tables, "copyright-headers", () => "all")).all ?? 0),
     decontamination: await describeDecontamination(tables, policy, benchmarkItems),
     waivers,
   };

@@ -5,7 +5,7 @@ import type { Sweep } from "./threshold-sweep.ts";
 
 /** A report as a page of Markdown. */
 export function renderReport(report: CorpusReport): string {
-  const { files, kept, stages, bySource, byLanguage, examples, sweeps, personalData, decontamination, waivers } = report;
+  const { files, kept, stages, bySource, byLanguage, examples, sweeps, personalData, copyrightHeaders, decontamination, waivers } = report;
   const sections = [
     "# Corpus report",
     `${amount(files)} were read, ${amount(kept)} stay.`,
@@ -19,6 +19,7 @@ export function renderReport(report: CorpusReport): string {
     ...Object.entries(examples).map(([reason, drops]) => `**${reason}**\n\n${drops.map(exampleOf).join("\n")}`),
     ...(sweeps.length === 0 ? [] : ["## If a bound moved", "Documents that a rule alone would drop. Similarity is absolute; other bounds are multiplied by the factor.", ...sweepTables(sweeps)]),
     ...(Object.keys(personalData).length === 0 ? [] : ["## Personal data and secrets", table(["kind and rule", "spans"], Object.entries(personalData).map(([name, count]) => [name, String(count)]))]),
+    ...(copyrightHeaders === null ? [] : ["## Copyright headers", `${copyrightHeaders} different texts begin with one.`]),
     ...(decontamination === null ? [] : ["## Decontamination", decontaminationText(decontamination)]),
     ...(waivers.length === 0 ? [] : ["## Waivers", table(["card", "subject", "expected", "found", "reason"], waivers.map(({ card, subject, expected, found, reason }) => [card, subject, expected, found, reason]))]),
   ];

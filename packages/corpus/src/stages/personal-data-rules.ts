@@ -108,10 +108,15 @@ export function isPublicIPv4(address: string): boolean {
 
 const NAME_SERVERS = new Set(["1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9", "149.112.112.112", "208.67.222.222", "208.67.220.220", "1.2.3.4"]);
 
-const TOKENS: Readonly<Record<PersonalDataKind, string>> = { email: "<EMAIL>", "ip-address": "<IP_ADDRESS>", key: "<KEY>", password: "<PASSWORD>" };
+const TOKENS: Readonly<Record<PersonalDataKind | "copyright-header", string>> = { "copyright-header": "", email: "<EMAIL>", "ip-address": "<IP_ADDRESS>", key: "<KEY>", password: "<PASSWORD>" };
+
+/** A place in a text that is to have a token, or nothing, in its place. */
+export interface Redaction extends Pick<Span, "start" | "end"> {
+  readonly kind: keyof typeof TOKENS;
+}
 
 /** The text with a token for its kind in place of each span. @param spans in order, none overlapping */
-export function redact(text: string, spans: readonly Pick<Span, "kind" | "start" | "end">[]): string {
+export function redact(text: string, spans: readonly Redaction[]): string {
   let [redacted, from] = ["", 0];
   for (const { kind, start, end } of spans) {
     redacted += text.slice(from, start) + TOKENS[kind];
