@@ -8,7 +8,7 @@ import { generateTasks, scoreAnswers, type Score } from "@diffucoder/tasks";
 import { TemporaryStore, failureOf, withFailingSandbox, withVariable, type RunOptions } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { candidatePath, learningRateAt, loadStart, sampleOrder } from "@diffucoder/training";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { CANVAS, SEED, STEPS, reinforcementTasks, tinyModel, tinyTokenizer, trainedCheckpoint } from "../test/fixtures.ts";
 import { advantagesOf } from "./advantages.ts";
 import { recipeSchema } from "./config.ts";
@@ -336,6 +336,13 @@ test("a stage that cannot be built leaves no sandbox behind", async () => {
   expect(error.message).toContain("ENOENT");
   expect(error.message).toContain("/nonexistent");
   expect(sandboxProcesses()).toEqual([]);
+});
+
+test("a reinforcement that needs more memory than there is does not begin", async () => {
+  const limit = vi.spyOn(process, "constrainedMemory").mockReturnValue(5e8);
+  const error = await failureOf(run(workplace.store, { recipe: { ...RECIPE, rounds: 3 } }));
+  limit.mockRestore();
+  expect(error).toMatchObject({ code: "NotEnoughMemory", details: { stage: "coupled-grpo", memoryBytes: 5e8 } });
 });
 
 test("a prompt that leaves no room for an answer is refused before the first round", async () => {

@@ -16,7 +16,7 @@ import { openSampler, parameterCount, toHuggingFace, type ModelBlockSampler, typ
 import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox";
 import { generateTasks, scoreAnswers, type NoVerdict, type Score, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
-import { NonFiniteLoss, learningRateAt, loadStart, planFurtherTraining, sampleOrder, type StartingModel } from "@diffucoder/training";
+import { NonFiniteLoss, learningRateAt, loadStart, planFurtherTraining, refuseWithoutMemory, sampleOrder, type StartingModel } from "@diffucoder/training";
 import { advantagesOf, mixedGroupShare } from "./advantages.ts";
 import { chooseStart, parametersOfStep } from "./choose-start.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
@@ -138,6 +138,7 @@ class Reinforcement {
     const tasks = tasksOf("reinforcement", recipe.tasks.count);
     const measured = recipe.start.rule === "window" ? tasksOf("selection", recipe.start.tasks) : [];
     refuseLongPrompts([...tasks, ...measured], recipe.canvasLength);
+    refuseWithoutMemory("coupled-grpo", coupledGrpoStage.plan!(recipe, { checkpoint: { facts: { model: toHuggingFace(start.model) as never } } }), context);
     const windowLength = recipe.canvasLength - Math.min(...[...tasks, ...measured].map(({ prompt }) => prompt.length));
     const { canvasLength, tasksPerRound, groupSize } = recipe;
     const shape = { batchSize: tasksPerRound * groupSize, canvasLength, windowLength };

@@ -27,7 +27,7 @@ export class NotEnoughMemory extends StageError {
       code: "NotEnoughMemory",
       message:
         `stage ${stage}, memory: expected at most ${gigabytes(memoryBytes)}, all that is here, found a plan of ${gigabytes(plannedBytes)}. ` +
-        "Raise `microBatches` or lower `batchSize`, or start a worker on a machine with more.",
+        "Raise `microBatches`, or lower `batchSize` or `tasksPerRound`, or start a worker on a machine with more.",
       retryable: false,
       details: { stage, plannedBytes, memoryBytes },
     });

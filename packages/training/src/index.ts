@@ -15,7 +15,7 @@ export { LEDGER_FILE, formatLedger, ledgerEntry, parseLedger, type LedgerEntry }
 export { loadStart, type StartingModel } from "./load-start.ts";
 export { drawNoiseLevels, fixedNoiseLevels } from "./noise-levels.ts";
 export { checkTokenizer, openTrainingShards, type TrainingShards } from "./open-shards.ts";
-export { planFurtherTraining, planTraining, plannedModel } from "./plan.ts";
+export { planFurtherTraining, planTraining, plannedModel, refuseWithoutMemory } from "./plan.ts";
 export { sampleOrder, type SampleOrderKey } from "./sample-order.ts";
 export { causalBatches, readPackedSample, shardBatches, type PackedSample } from "./shard-batches.ts";
 export { trainDiffusion, type DiffusionTraining } from "./train-diffusion.ts";

@@ -31,7 +31,7 @@ test("a plan beyond the memory of the process is refused with both figures, unle
   const on = (memoryBytes: number, instructionSet = "avx2") => () => refuseWithoutMemory("s", { peakMemoryBytes: 3e9 }, { memoryBytes, numerics: { ...NUMERICS, instructionSet } });
   expect(on(3e9)).not.toThrow();
   expect(on(2.9e9)).toThrow(expect.objectContaining({ code: "NotEnoughMemory", retryable: false, details: { stage: "s", plannedBytes: 3e9, memoryBytes: 2.9e9 } }) as Error);
-  expect(on(2.9e9)).toThrow("stage s, memory: expected at most 2.9 GB, all that is here, found a plan of 3.0 GB. Raise `microBatches` or lower `batchSize`");
+  expect(on(2.9e9)).toThrow("stage s, memory: expected at most 2.9 GB, all that is here, found a plan of 3.0 GB. Raise `microBatches`, or lower `batchSize` or `tasksPerRound`, or start a worker");
   for (const gpu of ["gpu", "sm_90, NVIDIA H200, driver 1"]) expect(on(1, gpu)).not.toThrow();
 });
 
