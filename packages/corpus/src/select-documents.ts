@@ -49,9 +49,19 @@ function fateOf(file: { number: number; docId: string | undefined; reason: Unrea
   return fate;
 }
 
+export interface KeptOptions {
+  readonly seed: number;
+  readonly validationShare: number;
+  /** Whether personal data is redacted. */
+  readonly redacts: boolean;
+  /** Whether copyright headers are stripped. */
+  readonly strips: boolean;
+  /** Whether there is a table of licences. */
+  readonly hasLicences: boolean;
+}
+
 /** The documents that stay, in the pool's order, with what the tables say of them; personal data redacted and copyright headers stripped where asked for. */
-export async function* keptDocuments(selection: Selection, options: { readonly seed: number; readonly validationShare: number; readonly redacts: boolean; readonly strips: boolean; readonly hasLicences: boolean }): AsyncGenerator<DocumentRow> {
-  const { pool, tables, verdicts } = selection;
+export async function* keptDocuments({ pool, tables, verdicts }: Selection, options: KeptOptions): AsyncGenerator<DocumentRow> {
   const { seed, validationShare, redacts, strips, hasLicences } = options;
   const cursor = (name: string) => new TableCursor(tablePath(tables, name));
   const [languages, licences] = [cursor("language"), hasLicences ? cursor("licence") : undefined];

@@ -1,7 +1,20 @@
 import { resolve } from "node:path";
 import { machineMemoryBytes } from "@diffucoder/lineage";
 import { Command } from "commander";
-import { loadRegistry, openHome, outdatedWorkers, planPipeline, previewPipeline, readPipeline, startPipeline, uiLink, type ReadOptions } from "@diffucoder/orchestrator";
+import type { Store } from "@diffucoder/lineage";
+import {
+  loadRegistry,
+  openHome,
+  outdatedWorkers,
+  planPipeline,
+  previewPipeline,
+  readPipeline,
+  startPipeline,
+  uiLink,
+  type ReadOptions,
+  type ResolvedPipeline,
+  type StageRegistry,
+} from "@diffucoder/orchestrator";
 import { EXIT } from "../exit-codes.ts";
 import { repeatable, seed } from "../options.ts";
 import { outputOption, print, say, type OutputFormat } from "../output.ts";
@@ -35,24 +48,40 @@ export function runCommand(): Command {
       const pipeline = await readPipeline(recipe, registry, readOptions(options));
       const home = openHome();
       if (options.plan === true) {
-        const plans = await planPipeline(pipeline, registry);
-        const previews = await previewPipeline(pipeline, registry, await projectStore(home));
-        const stages = previews.map((preview) => {
-          const { id, kind } = preview;
-          return { id, state: kind, ...("keyed" in preview ? { key: preview.keyed.key } : {}), ...("reason" in preview ? { reason: preview.reason } : {}), plan: plans.get(id)! };
-        });
-        return print(options.output, { name: pipeline.name, seed: pipeline.seed, stages }, (plan) => renderPlan(plan, machineMemoryBytes()));
+        const plan = await planOf(pipeline, registry, await projectStore(home));
+        return print(options.output, plan, () => renderPlan(plan, machineMemoryBytes()));
       }
       await withSession(home, async (session) => {
-        for (const { pid } of outdatedWorkers(home)) {
-          say(`worker ${pid} was started from older sources and is at work: stages that start now run the present ones, but settings that the older ones do not know are refused. It is replaced once it is idle; \`diffucoder worker down\` stops it at a checkpoint.`);
-        }
+        for (const { pid } of outdatedWorkers(home)) say(outdated(pid));
         const runId = await startPipeline(session, pipeline, resolve(recipe));
         const link = uiLink(session, runId);
-        if (options.detach === true) return print(options.output, { runId, ...(link === undefined ? {} : { ui: link }) }, () => `run ${runId} started\nfollow it: npx diffucoder status -w -r ${runId}`);
+        if (options.detach === true) {
+          const started = { runId, ...(link === undefined ? {} : { ui: link }) };
+          return print(options.output, started, () => `run ${runId} started\nfollow it: npx diffucoder status -w -r ${runId}`);
+        }
         say(`run ${runId}${link === undefined ? "" : `, ${link}`}`);
         process.exitCode = await followAndReport(session, runId, { format: options.output, throughParking: false });
       });
     })
-    .addHelpText("after", `\nExit codes: ${EXIT.done} done, ${EXIT.failed} something failed before there was a run, ${EXIT.usage} bad recipe, ${EXIT.parked} parked, ${EXIT.unfinished} failed, aborted or cancelled, ${EXIT.detached} detached by Ctrl-C.`);
+    .addHelpText("after", EXIT_CODES);
 }
+
+const EXIT_CODES = `
+Exit codes: ${EXIT.done} done, ${EXIT.failed} something failed before there was a run, ${EXIT.usage} bad recipe, ${EXIT.parked} parked,
+${EXIT.unfinished} failed, aborted or cancelled, ${EXIT.detached} detached by Ctrl-C.`;
+
+/** What each stage would cost, and whether it would run. */
+async function planOf(pipeline: ResolvedPipeline, registry: StageRegistry, store: Store) {
+  const plans = await planPipeline(pipeline, registry);
+  const stages = (await previewPipeline(pipeline, registry, store)).map((preview) => {
+    const { id, kind } = preview;
+    const key = "keyed" in preview ? { key: preview.keyed.key } : {};
+    const reason = "reason" in preview ? { reason: preview.reason } : {};
+    return { id, state: kind, ...key, ...reason, plan: plans.get(id)! };
+  });
+  return { name: pipeline.name, seed: pipeline.seed, stages };
+}
+
+const outdated = (pid: number): string =>
+  `worker ${pid} was started from older sources and is at work: stages that start now run the present ones, but settings ` +
+  "that the older ones do not know are refused. It is replaced once it is idle; `diffucoder worker down` stops it at a checkpoint.";

@@ -12,7 +12,9 @@ export function takedownCommand(): Command {
       // Loads the computing backend, which most commands do without.
       const { traceDocument } = await import("../trace-document.ts");
       const trace = await traceDocument(await projectStore(), document);
-      if (trace.documents.length + trace.dropped.length + trace.shards.length === 0) throw new UsageError(`document ${document}: expected one of a corpus in the store, found none. \`diffucoder why PATH\` finds files by the ends of their paths.`);
+      if (trace.documents.length + trace.dropped.length + trace.shards.length === 0) {
+        throw new UsageError(`document ${document}: expected one of a corpus in the store, found none. \`diffucoder why PATH\` finds files by the ends of their paths.`);
+      }
       print(output, trace, renderTrace);
       if (trace.runs.some(({ isProved }) => isProved === false)) say("A ledger does not fit the recomputed steps: run `diffucoder lineage verify`.");
     });
