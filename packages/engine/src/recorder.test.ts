@@ -165,6 +165,26 @@ describe("a replayed graph", () => {
   });
 });
 
+it("holds large results in one memory while recording, leaves no tensor behind and replays their values", () => {
+  const [size, times] = [2 ** 22, 40]; // 16 MB each
+  const backend = nativeBackend() as NativeBackend & { getNumOfTFTensors(): number };
+  const before = [tf.memory().numTensors, backend.getNumOfTFTensors()];
+  let grown = 0;
+  const program = new NativeProgram(
+    around(({ x }) => {
+      const start = process.memoryUsage().rss;
+      let y: tf.Tensor = tf.fill([size], 1);
+      for (let i = 0; i < times; i++) y = tf.add(i % 2 === 0 ? tf.reshape(y, [size / 4, 4]) : tf.reshape(y, [size]), tf.gather(tf.reshape(x!, [6]), 0));
+      grown = process.memoryUsage().rss - start;
+      return { y: tf.slice(tf.reshape(y, [size]), [size - 2], [2]) };
+    }),
+  );
+  expect(grown / 2 ** 20).toBeLessThan(200); // of 640
+  expect(program.run("g", { ...feeds, x: Float32Array.of(3, 0, 0, 0, 0, 0) }).y).toEqual(Float32Array.of(1 + 3 * times, 1 + 3 * times));
+  program.dispose();
+  expect([tf.memory().numTensors, backend.getNumOfTFTensors()]).toEqual(before);
+});
+
 describe("the addon", () => {
   it("finds the helpers that it calls, which Node has removed or will", () => {
     const { isNullOrUndefined, isArray } = util as unknown as Record<string, (value: unknown) => boolean>;

@@ -1,7 +1,8 @@
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Binding, NativeBackend, OpAttribute } from "./native-backend.ts";
+import type { Binding, NativeBackend, OpAttribute, TensorHandle } from "./native-backend.ts";
 import { EngineError } from "./errors.ts";
 import { DataType, type Attribute, type Graph } from "./graph.ts";
+import { elementCount } from "./program.ts";
 
 /**
  * Turns the operations that a function runs on the native backend into nodes of a graph.
@@ -37,7 +38,8 @@ export class Recorder {
     const { binding, write } = backend;
     const drawAtRandom = Math.random;
     const made = new WeakSet<object>();
-    backend.binding = this.#recording(binding, made);
+    const memory = new SharedMemory(binding);
+    backend.binding = this.#recording(binding, made, memory);
     backend.write = (values, shape, dtype) => {
       made.add(values);
       return write.call(backend, values, shape, dtype);
@@ -49,11 +51,12 @@ export class Recorder {
       backend.binding = binding;
       backend.write = write;
       Math.random = drawAtRandom;
+      memory.dispose();
     }
   }
 
   /** @param made values of the tensors made while recording; a tensor may be uploaded long after it was made */
-  #recording(binding: Binding, made: WeakSet<object>): Binding {
+  #recording(binding: Binding, made: WeakSet<object>, memory: SharedMemory): Binding {
     const recorded: Partial<Binding> = {
       createTensor: (shape, dtype, values) => {
         if (!made.has(values)) throw untracked("an operation");
@@ -67,7 +70,7 @@ export class Recorder {
         const names = inputs.map((id) => this.#nameOfKnown(id, op));
         const attr = Object.fromEntries(attributes.map((attribute) => [attribute.name, attributeOf(op, attribute)]));
         for (const [index, name] of (INFERRED_TYPES[op] ?? []).entries()) attr[name] ??= { type: this.#dtypeOfId.get(inputs[index]!)! };
-        const outputs = binding.executeOp(op, attributes, inputs, outputCount);
+        const outputs = binding.executeOp(op, attributes, inputs, outputCount).map((output) => memory.inPlaceOf(output));
         const node = this.#graph.add(op, names, attr);
         outputs.forEach(({ id, dtype, shape }, index) => {
           const name = index === 0 ? node : `${node}:${index}`;
@@ -107,6 +110,45 @@ export class Recorder {
     throw untracked(user);
   }
 }
+
+/** Memory of large results, one for all of as many floats: nobody looks at values, and TensorFlow.js holds each tensor until recording ends. */
+class SharedMemory {
+  readonly #binding: Binding;
+  readonly #idOfCount = new Map<number, number>();
+
+  constructor(binding: Binding) {
+    this.#binding = binding;
+  }
+
+  /** The result itself, or in its place, if it is large, an earlier one in its shape. */
+  inPlaceOf(result: TensorHandle): TensorHandle {
+    const count = elementCount(result.shape);
+    if (result.dtype !== DataType.float32 || count < LARGE_COUNT) return result;
+    const earlier = this.#idOfCount.get(count);
+    if (earlier === undefined) {
+      this.#idOfCount.set(count, this.#reshaped(result.id, [count]).id);
+      return result;
+    }
+    this.#binding.deleteTensor(result.id);
+    return this.#reshaped(earlier, result.shape);
+  }
+
+  dispose(): void {
+    for (const id of this.#idOfCount.values()) this.#binding.deleteTensor(id);
+  }
+
+  #reshaped(id: number, shape: readonly number[]): TensorHandle {
+    const size = this.#binding.createTensor([shape.length], DataType.int32, Int32Array.from(shape));
+    try {
+      return this.#binding.executeOp("Reshape", [], [id, size], 1)[0]!;
+    } finally {
+      this.#binding.deleteTensor(size);
+    }
+  }
+}
+
+/** Floats of a result that is worth it: a quarter of a megabyte. */
+const LARGE_COUNT = 2 ** 16;
 
 function untracked(user: string): EngineError {
   return new EngineError(

@@ -97,13 +97,13 @@ function keptPerToken(config: Architecture): number {
 }
 
 const FLOAT_BYTES = 4;
-/** Node.js with libtensorflow and a recorded graph: some 470 MB, and some 570 MB in a stage, which has data and a checkpoint on its way. */
-const PROCESS_BYTES = 530e6;
+/** Node.js with libtensorflow and a recorded graph: some 500 MB, and some 600 MB in a stage, which has data and a checkpoint on its way. */
+const PROCESS_BYTES = 550e6;
 /** Weights, gradients, two moments; and the joined projections with their gradients, which are nearly all of a model once more each. */
 const PARAMETER_COPIES = 6;
-/** A kept value, its gradient, which lives until the weights' gradient is worked out, and operands laid out for products. */
-const LIVE_PER_KEPT = 2.5;
-/** Logits, their exponentials and their gradient. */
-const LOGIT_COPIES = 3;
+/** Kept values, and gradients and operands laid out for products of one layer at a time. */
+const LIVE_PER_KEPT = 1.1;
+/** Logits and their gradient; not all is there when memory is fullest. */
+const LOGIT_COPIES = 1.5;
 /** Rows that reach the head: about half of the tokens are hidden, and graphs have room for some more. */
 const HIDDEN_SHARE = 0.5625;
