@@ -1,4 +1,5 @@
 // Axes: N elements of a variable.
+import { existsSync, readFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -112,6 +113,18 @@ describe("native kernels", () => {
       for (let i = 0; i < 50_000; i++) tf.dispose(runNativeKernel("DiffucoderRmsNorm", [x, scale], 2, { reals: { epsilon: 3 } }));
       const [y] = runNativeKernel("DiffucoderRmsNorm", [x, scale], 2, { reals: { epsilon: 3 } });
       expect(tf.sum(y!).dataSync()[0]).toBe(512);
+    });
+  });
+
+  it("have large results in pages of 2 MB, where Linux offers them", ({ skip }) => {
+    const setting = "/sys/kernel/mm/transparent_hugepage/enabled";
+    skip(!existsSync(setting) || readFileSync(setting, "utf8").includes("[never]"), "this system has no large pages");
+    const megabytes = () => Number(/AnonHugePages:\s+(\d+) kB/.exec(readFileSync("/proc/self/smaps_rollup", "utf8"))![1]) / 1024;
+    tf.tidy(() => {
+      const operands = [tf.ones([32_768, 1024]), tf.ones([1024])]; // 128 MB
+      const before = megabytes();
+      runNativeKernel("DiffucoderRmsNorm", operands, 2, { reals: { epsilon: 1 } });
+      expect(megabytes() - before).toBeGreaterThan(64);
     });
   });
 
