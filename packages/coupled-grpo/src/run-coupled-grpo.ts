@@ -55,13 +55,10 @@ export const coupledGrpoStage: StageDefinition<Recipe, Execution> = {
     // Those of its later ones and the reference's, and the decoding.
     const canvasesRead = rounds * completions * (passes * (2 * updatesPerRound - 1) + recipe.rollout.steps);
     const read = canvasesRead * canvasLength;
-    return { ...training, tokens: training.tokens! + read, flops: training.flops! + read * forwardFlops, peakMemoryBytes: training.peakMemoryBytes! + ROLLOUT_BYTES };
+    return { ...training, tokens: training.tokens! + read, flops: training.flops! + read * forwardFlops };
   },
   run: runCoupledGrpo,
 };
-
-/** What sampling, scoring and policies need beside training: the quickstart's stage took 1.25 GB where a step alone takes 0.87. */
-const ROLLOUT_BYTES = 390e6;
 
 async function runCoupledGrpo(request: StageRequest<Recipe, Execution>, context: StageContext): Promise<StageResult> {
   const reinforcement = await Reinforcement.prepare(request, context);

@@ -45,7 +45,7 @@ test("one worker and two parts", async () => {
     const runId = await start(project, { partitions: 2 });
     expect(stageOf(await project.end(runId), "corpus")).toMatchObject({ state: "done", outputs: { documents: { digest } } });
     const log = project.log(runId, "corpus");
-    expect(slicesDone(log).sort((a, b) => a.slice - b.slice)).toEqual([1, 2, 3, 4, 5].map((slice) => ({ slice, made: 4, all: 4 }))); // files, language, quality, personal data
+    expect(slicesDone(log).sort((a, b) => a.slice - b.slice)).toEqual([1, 2, 3, 4, 5].map((slice) => ({ slice, made: 5, all: 5 }))); // files, language, quality, copyright, personal data
     expect(log).toContain("zod: 4 of 4 slices found\nyaml: 1 of 1 slices found\n");
   } finally {
     await project.close();
