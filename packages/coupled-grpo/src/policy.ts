@@ -1,7 +1,7 @@
 // Axes: B completions, C completion window, N = B * C, T canvas, V vocabulary, P passes, R reads.
 import { createProgram, type Program } from "@diffucoder/engine";
 import type { NamedTensor } from "@diffucoder/formats";
-import { decays, forward, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
+import { decays, forward, joinedParameters, parameterShapes, tokenCrossEntropy, type ModelConfig } from "@diffucoder/model";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Recipe } from "./config.ts";
 import { estimateShape } from "./estimate.ts";
@@ -45,6 +45,7 @@ export class Policy {
     const perToken = { dtype: "float32", shape: [count] } as const;
     const program = await createProgram({
       variables: parameterShapes(model),
+      joins: joinedParameters(model),
       dtype: "fp32",
       optimizer: {
         beta1: recipe.optimizer.beta1,

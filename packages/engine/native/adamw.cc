@@ -23,23 +23,31 @@ struct Piece {
   int64_t first, count;
 };
 
+void cut(const Piece& run, std::vector<Piece>& pieces) {
+  for (int64_t done = 0; done < run.count; done += kPieceElements) pieces.push_back({run.tensor, run.first + done, std::min(kPieceElements, run.count - done)});
+}
+
 std::vector<Piece> piecesOf(const Call& call, int count) {
   std::vector<Piece> pieces;
-  for (int tensor = 0; tensor < count; tensor++) {
-    const int64_t size = elementsOf(call.shape(tensor));
-    for (int64_t first = 0; first < size; first += kPieceElements) pieces.push_back({tensor, first, std::min(kPieceElements, size - first)});
-  }
+  for (int tensor = 0; tensor < count; tensor++) cut({tensor, 0, elementsOf(call.shape(tensor))}, pieces);
   return pieces;
 }
 
-/** Square root of the sum of all squares. */
+/** Square root of the sum of all squares, of runs [.., 3] of elements: tensor, first element, count. Sums are in the order of the runs. */
 struct GlobalNorm {
   explicit GlobalNorm(Attributes) {}
 
   void operator()(Call& call) const {
+    const int count = call.inputCount() - 1;
+    const int32_t* run = call.input<int32_t>(count);
+    std::vector<Piece> pieces;
+    for (const int32_t* end = run + elementsOf(call.shape(count)); run != end; run += 3) {
+      const bool isWithin = run[0] >= 0 && run[0] < count && run[1] >= 0 && run[2] >= 0 && run[1] + int64_t{run[2]} <= elementsOf(call.shape(run[0]));
+      if (!call.require(isWithin, "global norm: expected runs within the gradients")) return;
+      cut({run[0], run[1], run[2]}, pieces);
+    }
     float* norm = call.output(0, {});
     if (call.failed()) return;
-    const std::vector<Piece> pieces = piecesOf(call, call.inputCount());
     std::vector<float> squares(pieces.size());
     parallelFor(pieces.size(), [&](int64_t index) {
       const Piece& piece = pieces[index];
@@ -115,7 +123,7 @@ struct AdamW {
 }  // namespace
 
 void registerAdamW() {
-  registerKernel<GlobalNorm>({"DiffucoderGlobalNorm", {"gradients: N * float"}, {"norm: float"}, {"N: int >= 1"}});
+  registerKernel<GlobalNorm>({"DiffucoderGlobalNorm", {"gradients: N * float", "runs: int32"}, {"norm: float"}, {"N: int >= 1"}});
   registerKernel<AdamW>({"DiffucoderAdamW",
                          {"parameters: N * float", "first_moments: N * float", "second_moments: N * float", "gradients: N * float", "norm: float", "learning_rate: float", "beta1_power: float", "beta2_power: float"},
                          {"done: float"},

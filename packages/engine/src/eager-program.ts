@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { cellsOf, type Cell } from "./cells.ts";
 import { EngineError } from "./errors.ts";
 import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { EagerKeptTensor } from "./kept-tensor.ts";
@@ -8,6 +9,7 @@ import { tidied } from "./tidied.ts";
 /** The same semantics as the native program, one operation at a time on whatever backend is loaded; fp32 only. */
 export class EagerProgram implements Program {
   readonly #spec: ProgramSpec;
+  readonly #cells: readonly Cell[];
   readonly #variables: Record<string, tf.Variable>;
   readonly #first: Record<string, tf.Variable>;
   readonly #second: Record<string, tf.Variable>;
@@ -21,6 +23,7 @@ export class EagerProgram implements Program {
       throw new EngineError("UnsupportedDtype", `dtype: expected fp32 on the ${tf.getBackend()} backend, found ${spec.dtype}`);
     }
     this.#spec = spec;
+    this.#cells = cellsOf(spec);
     const zeros = () =>
       tf.tidy(() => Object.fromEntries(Object.entries(spec.variables).map(([name, shape]) => [name, tf.variable(tf.zeros([...shape]))])));
     this.#variables = zeros();
@@ -34,7 +37,7 @@ export class EagerProgram implements Program {
     if (options?.likeTraining === true) requireTrainable(this.#spec, graph); // one operation at a time rounds alike anyhow
     this.#requireLive();
     return tidied(() => {
-      const outputs = build(tensorsOf(inputs, feeds), { ...this.#variables });
+      const outputs = build(tensorsOf(inputs, feeds), this.#seen());
       requireOutputs(graph, Object.keys(outputs), fetch ?? []);
       return readAll(outputs, fetch ?? Object.keys(outputs));
     });
@@ -45,7 +48,7 @@ export class EagerProgram implements Program {
     this.#requireLive();
     const kept: Record<string, KeptTensor> = {};
     const fetched = tidied(() => {
-      const outputs = build(tensorsOf(inputs, feeds), { ...this.#variables });
+      const outputs = build(tensorsOf(inputs, feeds), this.#seen());
       requireOutputs(graph, Object.keys(outputs), [...fetch, ...keep]);
       for (const name of keep) kept[name] = new EagerKeptTensor(tf.keep(tf.clone(outputs[name]!)));
       return readAll(outputs, fetch);
@@ -76,12 +79,17 @@ export class EagerProgram implements Program {
     this.#requireLive();
     let outputs: Record<string, Feed> = {};
     const loss = () => {
-      const built = build(tensorsOf(inputs, feeds), { ...this.#variables });
+      const built = build(tensorsOf(inputs, feeds), this.#seen());
       outputs = readAll(built, Object.keys(built));
       return lossOf(graph, built);
     };
     const { grads } = tf.variableGrads(loss, Object.values(this.#variables));
     return { gradients: Object.entries(this.#variables).map(([name, variable]) => [name, gradientOf(graph, name, variable, grads)]), outputs };
+  }
+
+  /** The variables as graphs see them. */
+  #seen(): Record<string, tf.Tensor> {
+    return Object.fromEntries(this.#cells.map(({ name, members: [first, ...more] }) => [name, more.length === 0 ? this.#variables[first!.name]! : tf.concat([first!, ...more].map((member) => this.#variables[member.name]!))]));
   }
 
   /** Means of these gradients and those accumulated, which begin again from zero. */

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { nativeBackend, type Binding, type TensorHandle } from "./native-backend.ts";
 import { roundMatrixProducts } from "./bf16-pass.ts";
+import { apart, cellsOf, joined, type Cell } from "./cells.ts";
 import { checkedGraph, checkVariables, disposed, gradientOf, isKept, lossOf, requireAccumulation, requireOptimizer, requireOutputs, requireTrainable } from "./feeds.ts";
 import { DataType, Graph, shapeOf } from "./graph.ts";
 import { NativeKeptTensor } from "./kept-tensor.ts";
@@ -30,6 +31,7 @@ import { loadSession } from "./session.ts";
  */
 export class NativeProgram implements Program {
   readonly #spec: ProgramSpec;
+  readonly #cells: readonly Cell[];
   readonly #binding: Binding;
   readonly #outputsOf: ReadonlyMap<string, readonly string[]>;
   #session: number | undefined;
@@ -39,13 +41,15 @@ export class NativeProgram implements Program {
   constructor(spec: ProgramSpec) {
     const backend = nativeBackend();
     const graph = new Graph();
-    const reads = declareVariables(graph, spec);
+    const cells = cellsOf(spec);
+    const reads = declareVariables(graph, spec, cells);
     this.#spec = spec;
+    this.#cells = cells;
     this.#binding = backend.binding;
     this.#outputsOf = new Map(
       Object.entries(spec.graphs).map(([name, graphSpec]) => {
         const recorder = new Recorder(backend, graph);
-        return [name, recordGraph({ graph, recorder, spec, reads, name, graphSpec })];
+        return [name, recordGraph({ graph, recorder, spec, cells, reads, name, graphSpec })];
       }),
     );
     const computed = hasNativeKernels() ? foldSums(withOwnProducts(graph), graph.shapes) : graph;
@@ -138,19 +142,19 @@ export class NativeProgram implements Program {
   }
 
   #read(slot: Slot): Map<string, NamedTensor> {
-    const entries = Object.entries(this.#spec.variables);
-    const values = this.#call([], entries.map(([name]) => `${slot}/${name}/read`));
-    return new Map(entries.map(([name, shape], index) => [name, { shape, data: values[index] as Float32Array }]));
+    const values = this.#call([], this.#cells.map(({ name }) => `${slot}/${name}/read`));
+    const found = new Map(this.#cells.flatMap((cell, index) => apart(cell, values[index] as Float32Array)));
+    return new Map(Object.keys(this.#spec.variables).map((name) => [name, found.get(name)!]));
   }
 
   #write(slot: Slot, values: ReadonlyMap<string, NamedTensor>): void {
     checkVariables(this.#spec, values);
-    const feeds = Object.entries(this.#spec.variables).map(([name, shape]) => ({
-      node: `${slot}/${name}/value`,
-      shape,
+    const feeds = this.#cells.map((cell) => ({
+      node: `${slot}/${cell.name}/value`,
+      shape: cell.shape,
       dtype: DataType.float32,
-      // A variable may adopt the memory it is fed (where that happens to be aligned), which stays the caller's.
-      values: values.get(name)!.data.slice(),
+      // A variable may adopt the memory it is fed (where that happens to be aligned), so it is given a copy.
+      values: joined(cell, values),
     }));
     this.#call(feeds, [`${slot}/written`]);
   }
@@ -211,13 +215,13 @@ function zerosOf(spec: ProgramSpec): Map<string, NamedTensor> {
   );
 }
 
-/** Adds variables, their moments, and the nodes that read and write them; returns the read node of each variable. */
-function declareVariables(graph: Graph, spec: ProgramSpec): ReadonlyMap<string, string> {
+/** Adds cells, their moments, and the nodes that read and write them; returns the read node of each cell. */
+function declareVariables(graph: Graph, spec: ProgramSpec, cells: readonly Cell[]): ReadonlyMap<string, string> {
   const moments: Slot[] = spec.optimizer === undefined ? [] : ["first_moment", "second_moment"];
   const sums: Slot[] = spec.optimizer?.accumulates === true ? ["gradient_sum"] : [];
   const slots: Slot[] = ["variable", ...moments, ...sums];
   for (const slot of slots) {
-    const assignments = Object.entries(spec.variables).map(([name, shape]) => {
+    const assignments = cells.map(({ name, shape }) => {
       const node = `${slot}/${name}`;
       const attr = { dtype: FLOAT, shape: { shape: shapeOf(shape) }, shared_name: { s: new TextEncoder().encode(node) } };
       graph.add("VarHandleOp", [], attr, node);
@@ -232,7 +236,7 @@ function declareVariables(graph: Graph, spec: ProgramSpec): ReadonlyMap<string, 
       graph.placeholder(`optimizer/${name}`, DataType.float32, []);
     }
   }
-  return new Map(Object.keys(spec.variables).map((name) => [name, `variable/${name}/read`]));
+  return new Map(cells.map(({ name }) => [name, `variable/${name}/read`]));
 }
 
 /** Records one graph of the program; returns the names of its outputs. */
@@ -240,11 +244,12 @@ function recordGraph(options: {
   graph: Graph;
   recorder: Recorder;
   spec: ProgramSpec;
+  cells: readonly Cell[];
   reads: ReadonlyMap<string, string>;
   name: string;
   graphSpec: GraphSpec;
 }): readonly string[] {
-  const { graph, recorder, spec, reads, name, graphSpec } = options;
+  const { graph, recorder, spec, cells, reads, name, graphSpec } = options;
   const inputs = Object.fromEntries(
     Object.entries(graphSpec.inputs).map(([input, { dtype, shape }]) => {
       const tensor = tf.zeros([...shape], dtype);
@@ -253,7 +258,7 @@ function recordGraph(options: {
     }),
   );
   const variables = Object.fromEntries(
-    Object.entries(spec.variables).map(([variable, shape]) => {
+    cells.map(({ name: variable, shape }) => {
       const tensor = tf.tidy(() => tf.variable(tf.zeros([...shape]))); // the variable holds on to the zeros by itself
       recorder.bind(tensor, reads.get(variable)!);
       return [variable, tensor];
@@ -275,7 +280,7 @@ function recordGraph(options: {
         const { grads } = recorder.record(() => tf.variableGrads(loss, Object.values(variables)));
         const gradients = Object.entries(variables).map(([variable, tensor]) => recorder.nameOf(gradientOf(name, variable, tensor, grads)));
         const addUpdate = hasNativeKernels() ? addFusedAdamW : addAdamW;
-        const update = { graph, name, variables: Object.keys(spec.variables), gradients, optimizer: spec.optimizer, outputs: Object.keys(outputs) };
+        const update = { graph, name, variables: Object.keys(spec.variables), cells, gradients, optimizer: spec.optimizer, outputs: Object.keys(outputs) };
         if (spec.optimizer.accumulates === true) addAccumulatedUpdate(update, addUpdate);
         else addUpdate(update);
       } else {
@@ -296,8 +301,10 @@ function recordGraph(options: {
 interface Update {
   readonly graph: Graph;
   readonly name: string;
+  /** Names, in their order. */
   readonly variables: readonly string[];
-  /** Of each variable, the node that computes its gradient. */
+  readonly cells: readonly Cell[];
+  /** Of each cell, the node that computes its gradient. */
   readonly gradients: readonly string[];
   readonly optimizer: AdamWSpec;
   readonly outputs: readonly string[];
@@ -308,17 +315,17 @@ interface Update {
  * with the sums and one more, then begins them anew.
  */
 function addAccumulatedUpdate(update: Update, addUpdate: (update: Update) => void): void {
-  const { graph, name, variables, gradients } = update;
-  const additions = variables.map((variable, index) => graph.add("AssignAddVariableOp", [`gradient_sum/${variable}`, gradients[index]!], { dtype: FLOAT }));
+  const { graph, name, cells, gradients } = update;
+  const additions = cells.map((cell, index) => graph.add("AssignAddVariableOp", [`gradient_sum/${cell.name}`, gradients[index]!], { dtype: FLOAT }));
   graph.identity(`${name}/accumulated`, graph.float(1), additions);
-  const means = variables.map((variable, index) => {
-    const sum = graph.add("AddV2", [`gradient_sum/${variable}/read`, gradients[index]!], { T: FLOAT });
+  const means = cells.map((cell, index) => {
+    const sum = graph.add("AddV2", [`gradient_sum/${cell.name}/read`, gradients[index]!], { T: FLOAT });
     return graph.add("Mul", [sum, "optimizer/gradient_share"], { T: FLOAT });
   });
   addUpdate({ ...update, gradients: means });
-  const resets = variables.map((variable) => {
-    const zeros = graph.add("ZerosLike", [`gradient_sum/${variable}/read`], { T: FLOAT });
-    return graph.add("AssignVariableOp", [`gradient_sum/${variable}`, zeros, `^${name}/updated`], { dtype: FLOAT });
+  const resets = cells.map((cell) => {
+    const zeros = graph.add("ZerosLike", [`gradient_sum/${cell.name}/read`], { T: FLOAT });
+    return graph.add("AssignVariableOp", [`gradient_sum/${cell.name}`, zeros, `^${name}/updated`], { dtype: FLOAT });
   });
   graph.identity(`${name}/settled`, graph.float(1), resets);
 }
@@ -329,17 +336,18 @@ function addAccumulatedUpdate(update: Update, addUpdate: (update: Update) => voi
  * One operation updates all variables where they lie, through values that were read from them, so it waits for all that read them:
  * every gradient, which are its operands, and the outputs.
  */
-function addFusedAdamW({ graph, name, variables, gradients, optimizer, outputs }: Update): void {
-  const gradientOfVariable = new Map(variables.map((variable, index) => [variable, gradients[index]!]));
-  const [decaying, kept] = [variables.filter(optimizer.decays), variables.filter((variable) => !optimizer.decays(variable))];
+function addFusedAdamW({ graph, name, variables, cells, gradients, optimizer, outputs }: Update): void {
+  const gradientOfCell = new Map(cells.map((cell, index) => [cell, gradients[index]!]));
+  const decays = ({ members }: Cell) => optimizer.decays(members[0]!.name);
+  const [decaying, kept] = [cells.filter(decays), cells.filter((cell) => !decays(cell))];
   const ordered = [...decaying, ...kept];
   const slots: Slot[] = ["variable", "first_moment", "second_moment"];
-  const norm = graph.add("DiffucoderGlobalNorm", gradients, { N: { i: gradients.length } }, `${name}/gradient_norm`);
+  const norm = graph.add("DiffucoderGlobalNorm", [...gradients, runsOf(graph, variables, cells)], { N: { i: gradients.length } }, `${name}/gradient_norm`);
   graph.add(
     "DiffucoderAdamW",
     [
-      ...slots.flatMap((slot) => ordered.map((variable) => `${slot}/${variable}/read`)),
-      ...ordered.map((variable) => gradientOfVariable.get(variable)!),
+      ...slots.flatMap((slot) => ordered.map((cell) => `${slot}/${cell.name}/read`)),
+      ...ordered.map((cell) => gradientOfCell.get(cell)!),
       norm,
       "optimizer/learning_rate",
       "optimizer/beta1_power",
@@ -359,21 +367,28 @@ function addFusedAdamW({ graph, name, variables, gradients, optimizer, outputs }
   );
 }
 
+/** Where the gradient of each variable lies, [variables, 3] (cell, first element, count): squares are summed in the variables' order, however they are joined. */
+function runsOf(graph: Graph, variables: readonly string[], cells: readonly Cell[]): string {
+  const places = new Map(cells.flatMap(({ members }, cell) => members.map(({ name, first, count }) => [name, [cell, first, count]] as const)));
+  const runs = Int32Array.from(variables.flatMap((variable) => places.get(variable)!));
+  return graph.constant(DataType.int32, [variables.length, 3], new Uint8Array(runs.buffer));
+}
+
 /** The same step of TensorFlow's operations, for devices and machines that the kernels are not built for. */
-function addAdamW({ graph, name, variables, gradients, optimizer }: Update): void {
+function addAdamW({ graph, name, cells, gradients, optimizer }: Update): void {
   const halfSquares = gradients.map((gradient) => graph.add("L2Loss", [gradient], { T: FLOAT }));
   const sum = graph.add("AddN", halfSquares, { N: { i: halfSquares.length }, T: FLOAT });
   const square = graph.add("Mul", [sum, graph.float(2)], { T: FLOAT });
   const norm = graph.add("Sqrt", [square], { T: FLOAT }, `${name}/gradient_norm`);
 
-  const updates = variables.flatMap((variable, index) => {
-    const node = `variable/${variable}`;
+  const updates = cells.flatMap(({ name: cell, members }, index) => {
+    const node = `variable/${cell}`;
     const adam = graph.add(
       "ResourceApplyAdam",
       [
         node,
-        `first_moment/${variable}`,
-        `second_moment/${variable}`,
+        `first_moment/${cell}`,
+        `second_moment/${cell}`,
         "optimizer/beta1_power",
         "optimizer/beta2_power",
         "optimizer/learning_rate",
@@ -386,7 +401,7 @@ function addAdamW({ graph, name, variables, gradients, optimizer }: Update): voi
       ],
       { T: FLOAT, use_locking: { b: false }, use_nesterov: { b: false } },
     );
-    if (optimizer.weightDecay === 0 || !optimizer.decays(variable)) return [adam];
+    if (optimizer.weightDecay === 0 || !optimizer.decays(members[0]!.name)) return [adam];
     const decay = graph.add("Mul", [`${node}/read`, "optimizer/decay"], { T: FLOAT });
     return [graph.add("AssignSubVariableOp", [node, decay, `^${adam}`], { dtype: FLOAT })];
   });

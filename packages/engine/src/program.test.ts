@@ -65,6 +65,49 @@ describe.each(kinds)("%s program", (_, create) => {
     program.dispose();
   });
 
+  it("has joined variables seen as one, under the join's name alone, and read and written apart", () => {
+    const joins = { stacked: ["w", "v"] };
+    const seen: string[][] = [];
+    const rows = { w: [2, 3], b: [2], v: [1, 3] };
+    const spec = (joined: boolean): ProgramSpec => ({
+      variables: rows,
+      ...(joined ? { joins } : {}),
+      dtype: "fp32",
+      optimizer: { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.5, decays: (name) => name !== "b", clipNorm: 0.1, accumulates: true },
+      graphs: {
+        fit: {
+          train: true,
+          inputs: { x: { dtype: "float32", shape: [1, 3] } },
+          build: ({ x }, variables) => {
+            seen.push(Object.keys(variables));
+            const stacked = (variables.stacked ?? tf.concat([variables.w!, variables.v!])) as tf.Tensor2D; // [3, 3]
+            const product = tf.matMul(x as tf.Tensor2D, stacked, false, true); // [1, 3]
+            return { loss: tf.add(tf.sum(tf.square(product)), tf.sum(tf.square(variables.b!))) as tf.Scalar, product };
+          },
+        },
+      },
+    });
+    const start = new Map(Object.entries(rows).map(([name, shape], i) => [name, { shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, k) => Math.sin(7 * i + k)) }]));
+    const trained = [true, false].map((joined) => {
+      const program = create(spec(joined));
+      program.writeVariables(start);
+      expect(program.readVariables()).toEqual(start);
+      const results = [1, 2].map((step) => {
+        program.accumulate("fit", { x: Float32Array.of(0.5, -step, 2) });
+        return program.trainStep("fit", { x: Float32Array.of(1, 2, step) }, { learningRate: 0.1, step });
+      });
+      const { first, second } = program.readOptimizer();
+      program.writeOptimizer({ first, second });
+      const after = { results, variables: program.readVariables(), optimizer: program.readOptimizer() };
+      program.dispose();
+      return after;
+    });
+    expect(trained[0]).toEqual(trained[1]);
+    expect([...trained[0]!.variables.keys()]).toEqual(["w", "b", "v"]);
+    expect(trained[0]!.variables).not.toEqual(start);
+    expect(new Set(seen.map((names) => names.join()))).toEqual(new Set(["stacked,b", "w,b,v"]));
+  });
+
   it("keeps outputs where they are, gives rows of them, and is fed them again", () => {
     const [before, nativeBefore] = [tf.memory().numTensors, nativeTensorCount()];
     const spec: ProgramSpec = {

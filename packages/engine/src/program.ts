@@ -47,7 +47,7 @@ export interface AdamWSpec {
   readonly beta2: number;
   readonly epsilon: number;
   readonly weightDecay: number;
-  /** Which variables decay; usually the matrices. */
+  /** Which variables decay; usually the matrices. Joined ones do as their first. */
   decays(name: string): boolean;
   /** Largest global gradient norm; undefined leaves gradients as they are. */
   readonly clipNorm: number | undefined;
@@ -57,6 +57,11 @@ export interface AdamWSpec {
 
 export interface ProgramSpec {
   readonly variables: Readonly<Record<string, readonly number[]>>;
+  /**
+   * Variables that graphs see as one, joined along their first axis, by the name under which they see it (and not under their own):
+   * projections of one input are then one product, with nothing to be joined or split in a step.
+   */
+  readonly joins?: Readonly<Record<string, readonly string[]>>;
   /** Several shapes of one computation are several graphs; all share the variables. */
   readonly graphs: Readonly<Record<string, GraphSpec | TrainGraphSpec>>;
   readonly optimizer?: AdamWSpec;

@@ -7,7 +7,7 @@ import { tinyConfig, vividParameters } from "../test/tiny-model.ts";
 import { annealedAttentionBias, causalAttentionBias, closeFrom } from "./attention-annealing.ts";
 import { diffusionFeeds, diffusionLossGraph } from "./diffusion-loss.ts";
 import { cartWeights } from "./loss-weights.ts";
-import { parameterShapes } from "./parameters.ts";
+import { decays, joinedParameters, parameterShapes } from "./parameters.ts";
 
 beforeAll(async () => {
   await loadBackend();
@@ -116,6 +116,24 @@ describe("diffusion loss", () => {
       expect(Math.abs(along - slope) / Math.max(0.1, Math.abs(slope)), name).toBeLessThan(0.02);
     }
     ready.dispose();
+  });
+
+  it("is trained to the bit alike with joined projections and with projections apart", async () => {
+    const [joined, alone] = await Promise.all([joinedParameters(config), {}].map(async (joins) => {
+      const program = await createProgram({
+        variables: parameterShapes(config),
+        joins,
+        dtype: "fp32",
+        optimizer: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 0.5, decays: decays(config) },
+        graphs: { loss: { ...diffusionLossGraph(config, { batchSize: 2, canvasLength: LENGTH, rowCapacity: 8, annealed: false }), train: true } },
+      });
+      program.writeVariables(vividParameters(config));
+      const steps = [1, 2, 3].map((step) => program.trainStep("loss", feedsOf(), { learningRate: 0.01, step }));
+      const trained = { steps, variables: program.readVariables(), optimizer: program.readOptimizer() };
+      program.dispose();
+      return trained;
+    }));
+    expect(joined).toEqual(alone);
   });
 
   it("takes an attention bias when annealed", async () => {

@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { attention } from "./attention.ts";
 import { headDimOf, type ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
+import { joinedParameters } from "./parameters.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rotaryTables } from "./rotary.ts";
 import { swiGlu } from "./swiglu.ts";
@@ -45,17 +46,18 @@ function logitsOf(config: ModelConfig, parameters: Readonly<Record<string, tf.Te
   const parameter = <T extends tf.Tensor>(name: string) => parameters[name] as T;
   const embedding = parameter<tf.Tensor2D>("model.embed_tokens.weight");
   const rotation = rotaryTables(length, headDimOf(config), config.ropeTheta);
+  const joins = joinedParameters(config);
 
   let hidden = tf.gather(embedding, tf.reshape(tokens, [batch * length])) as tf.Tensor2D; // [BT, H]
   for (let layer = 0; layer < config.layers; layer++) {
-    const weight = <T extends tf.Tensor>(name: string) => parameter<T>(`model.layers.${layer}.${name}`);
-    /** Several projections of one input as one matrix product. */
-    const joined = <T extends tf.Tensor>(names: readonly string[]) => tf.concat(names.map((name) => weight<T>(name)));
+    const nameOf = (name: string) => `model.layers.${layer}.${name}`;
+    const weight = <T extends tf.Tensor>(name: string) => parameter<T>(nameOf(name));
+    /** Several projections of one input as one matrix product, where the program has not joined them. */
+    const joined = <T extends tf.Tensor>(name: string) => (parameters[nameOf(name)] ?? tf.concat(joins[nameOf(name)]!.map((each) => parameter<T>(each)))) as T;
 
     const normed = rmsNorm(hidden, weight("input_layernorm.weight"), normEpsilon); // [BT, H]
-    const projections = ["q_proj", "k_proj", "v_proj"].map((name) => `self_attn.${name}`);
-    const projected = linear(normed, joined<tf.Tensor2D>(projections.map((name) => `${name}.weight`))); // [BT, (Q + 2G) D]
-    const bias = joined<tf.Tensor1D>(projections.map((name) => `${name}.bias`)); // [(Q + 2G) D]
+    const projected = linear(normed, joined<tf.Tensor2D>("self_attn.qkv_proj.weight")); // [BT, (Q + 2G) D]
+    const bias = joined<tf.Tensor1D>("self_attn.qkv_proj.bias"); // [(Q + 2G) D]
     let mixed = attention(projected, bias, rotation, options.attentionBias, { heads, kvHeads, length }); // [BT, QD]
     if (options.rows !== undefined && layer === config.layers - 1) {
       // After the last attention no row needs another one.
@@ -64,7 +66,7 @@ function logitsOf(config: ModelConfig, parameters: Readonly<Record<string, tf.Te
     hidden = tf.add(hidden, linear(mixed, weight("self_attn.o_proj.weight"))); // [BT, H]
 
     const expanded = rmsNorm(hidden, weight("post_attention_layernorm.weight"), normEpsilon); // [BT, H]
-    const gateUp = linear(expanded, joined<tf.Tensor2D>(["mlp.gate_proj.weight", "mlp.up_proj.weight"])); // [BT, 2F]
+    const gateUp = linear(expanded, joined<tf.Tensor2D>("mlp.gate_up_proj.weight")); // [BT, 2F]
     hidden = tf.add(hidden, linear(swiGlu(gateUp), weight("mlp.down_proj.weight"))); // [BT, H]
   }
   return linear(rmsNorm(hidden, parameter("model.norm.weight"), normEpsilon), config.tied ? embedding : parameter("lm_head.weight")); // [R, V]

@@ -27,6 +27,7 @@ export {
   decays,
   initialParameters,
   parameterCount,
+  joinedParameters,
   parameterShapes,
   trainingFlopsPerToken,
   trainingMemoryBytes,

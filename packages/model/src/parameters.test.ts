@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { tinyConfig } from "../test/tiny-model.ts";
 import { architectureSchema, type ModelConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
-import { checkParameters, decays, initialParameters, parameterCount, parameterShapes, trainingFlopsPerToken, trainingMemoryBytes } from "./parameters.ts";
+import { checkParameters, decays, initialParameters, joinedParameters, parameterCount, parameterShapes, trainingFlopsPerToken, trainingMemoryBytes } from "./parameters.ts";
 
 const known = (architecture: Record<string, unknown>, vocabSize: number): ModelConfig => ({
   ...architectureSchema.parse(architecture),
@@ -41,6 +41,16 @@ describe("parameters", () => {
     expect(parameterCount(seven)).toBe(7_615_616_512); // Qwen2.5-Coder-7B and DiffuCoder-7B
     expect(parameterCount(known({ hiddenSize: 896, intermediateSize: 4864, layers: 24, heads: 14, kvHeads: 2 }, 151_936))).toBe(494_032_768); // Qwen2.5-0.5B
     expect(parameterCount(known({ hiddenSize: 1536, intermediateSize: 8960, layers: 28, heads: 12, kvHeads: 2 }, 151_936))).toBe(1_543_714_304); // Qwen2.5-1.5B
+  });
+
+  it("of one input are joined, matrices of projections and biases, those of each layer once", () => {
+    const shapes = parameterShapes(tinyConfig());
+    const joins = joinedParameters(tinyConfig());
+    expect(joins["model.layers.0.self_attn.qkv_proj.weight"]).toEqual(["q", "k", "v"].map((each) => `model.layers.0.self_attn.${each}_proj.weight`));
+    const members = Object.values(joins).flat();
+    expect(new Set(members).size).toBe(members.length);
+    expect(members.toSorted()).toEqual(Object.keys(shapes).filter((name) => /[qkv]_proj|gate_proj|up_proj/.test(name)).toSorted());
+    expect(Object.keys(joins)).toHaveLength(3 * tinyConfig().layers);
   });
 
   it("decay when they are matrices", () => {

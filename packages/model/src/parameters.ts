@@ -29,6 +29,17 @@ export function parameterShapes(config: ModelConfig): Record<string, readonly nu
   return shapes;
 }
 
+/** Projections of one input, each kind joined to one matrix for one product, by names of their own. */
+export function joinedParameters(config: ModelConfig): Record<string, readonly string[]> {
+  const joins: Record<string, readonly string[]> = {};
+  for (let layer = 0; layer < config.layers; layer++) {
+    const name = `model.layers.${layer}`;
+    for (const kind of ["weight", "bias"]) joins[`${name}.self_attn.qkv_proj.${kind}`] = ["q", "k", "v"].map((each) => `${name}.self_attn.${each}_proj.${kind}`);
+    joins[`${name}.mlp.gate_up_proj.weight`] = ["gate", "up"].map((each) => `${name}.mlp.${each}_proj.weight`);
+  }
+  return joins;
+}
+
 export function parameterCount(config: ModelConfig): number {
   return Object.values(parameterShapes(config)).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }
@@ -99,7 +110,7 @@ function keptPerToken(config: Architecture): number {
 const FLOAT_BYTES = 4;
 /** Node.js with libtensorflow and a recorded graph: some 500 MB, and some 600 MB in a stage, which has data and a checkpoint on its way. */
 const PROCESS_BYTES = 550e6;
-/** Weights, gradients, two moments; and the joined projections with their gradients, which are nearly all of a model once more each. */
+/** Weights, gradients, two moments; and what recording and checkpoints have of the weights. */
 const PARAMETER_COPIES = 6;
 /** Kept values, and gradients and operands laid out for products of one layer at a time. */
 const LIVE_PER_KEPT = 1.1;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { createProgram, type Program } from "@diffucoder/engine";
 import { StageCancelled, type ArtifactRef, type StageContext, type StageResult } from "@diffucoder/lineage";
-import { cartWeights, decays, diffusionFeeds, diffusionLossGraph, inverseLevelWeights, parameterCount, parameterShapes, toHuggingFace, type LossWeights } from "@diffucoder/model";
+import { cartWeights, decays, diffusionFeeds, diffusionLossGraph, inverseLevelWeights, joinedParameters, parameterCount, parameterShapes, toHuggingFace, type LossWeights } from "@diffucoder/model";
 import type { BatchSource, DiffusionBatch } from "./batch-source.ts";
 import { aheadCount, batchesAhead } from "./batches-ahead.ts";
 import type { TrainingExecution, TrainingRecipe } from "./config.ts";
@@ -191,6 +191,7 @@ class Trainer {
     );
     const program = await createProgram({
       variables: parameterShapes(model),
+      joins: joinedParameters(model),
       dtype,
       optimizer: {
         beta1: optimizer.beta1,

@@ -1,13 +1,14 @@
 // The training step of this project, driven over standard input and output like torch_step.py.
 import { createInterface } from "node:readline";
 import { createProgram } from "@diffucoder/engine";
-import { decays, diffusionLossGraph, initialParameters, parameterCount, parameterShapes } from "@diffucoder/model";
+import { decays, diffusionLossGraph, initialParameters, joinedParameters, parameterCount, parameterShapes } from "@diffucoder/model";
 import type { Case } from "./cases.ts";
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { model, batchSize, canvasLength, rowCapacity, variant, feeds } = JSON.parse((await lines.next()).value as string) as Case;
 const program = await createProgram({
   variables: parameterShapes(model),
+  joins: joinedParameters(model),
   dtype: variant === "bf16" ? "bf16" : "fp32",
   optimizer: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1, decays: decays(model) },
   graphs: { step: { ...diffusionLossGraph(model, { batchSize, canvasLength, rowCapacity, annealed: false }), train: true } },
