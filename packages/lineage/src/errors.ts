@@ -196,8 +196,12 @@ export async function refuseFullDisk<T>(path: string, write: () => Promise<T>): 
   try {
     return await write();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOSPC" || code === "EDQUOT") throw new DiskFull(path, error);
-    throw error;
+    throw isDiskFull(error) ? new DiskFull(path, error) : error;
   }
+}
+
+/** Whether the system says that a disk, or what someone may have of it, is full. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === "ENOSPC" || code === "EDQUOT";
 }

@@ -25,6 +25,7 @@ export {
   StageCancelled,
   StageError,
   describeSystemError,
+  isDiskFull,
   refuseFullDisk,
 } from "./errors.ts";
 export { describeEnvironment, machineMemoryBytes } from "./environment.ts";

@@ -1,6 +1,6 @@
 import { mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { DiskFull, FolderUnusable } from "./errors.ts";
+import { DiskFull, FolderUnusable, isDiskFull } from "./errors.ts";
 
 /**
  * Makes a folder that a person named, and those above it, unless it is there.
@@ -13,8 +13,7 @@ export function makeFolder(path: string): void {
   try {
     makeWithParents(resolve(path));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw code === "ENOSPC" || code === "EDQUOT" ? new DiskFull(path, error) : new FolderUnusable(path, error);
+    throw isDiskFull(error) ? new DiskFull(path, error) : new FolderUnusable(path, error);
   }
 }
 

@@ -34,6 +34,7 @@ test("the package offers these names; removing one is a major version", () => {
     "findArtifact",
     "findCached",
     "hashFile",
+    "isDiskFull",
     "isProcessAlive",
     "lineageOf",
     "machineMemoryBytes",

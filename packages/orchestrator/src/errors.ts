@@ -1,4 +1,4 @@
-import { describeSystemError, DiskFull, StageError, type JsonObject } from "@diffucoder/lineage";
+import { describeSystemError, DiskFull, isDiskFull, StageError, type JsonObject } from "@diffucoder/lineage";
 
 /** What of a failure crosses process and server boundaries. */
 export interface FailureFacts {
@@ -13,8 +13,8 @@ export function failureFacts(error: unknown): FailureFacts {
   if (error instanceof StageError) {
     return { code: error.code, message: error.message, retryable: error.retryable, details: error.details };
   }
-  const { code, path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  if (code === "ENOSPC" || code === "EDQUOT") return failureFacts(new DiskFull(path ?? "a file", error));
+  const { path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (isDiskFull(error)) return failureFacts(new DiskFull(path ?? "a file", error));
   if (syscall?.startsWith("spawn")) return untyped("ProgramUnusable", `${path}: expected a program that can be started, found ${describeSystemError(error)}. \`diffucoder doctor\` says what is missing.`);
   if (syscall !== undefined && path !== undefined) return untyped("FileUnusable", `${path}: expected ${USES[syscall] ?? `one for ${syscall}`}, found ${describeSystemError(error)}. Correct the path, or what lies there.`);
   return untyped("Unexpected", error instanceof Error ? error.message : String(error));

@@ -3,7 +3,7 @@ import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { cacheDirectory, hashFile, makeFolder, refuseFullDisk } from "@diffucoder/lineage";
+import { cacheDirectory, hashFile, isDiskFull, makeFolder, refuseFullDisk } from "@diffucoder/lineage";
 import { SourceDrift, SourceMissing } from "../errors.ts";
 import { fetchAlone } from "./fetch-alone.ts";
 
@@ -45,8 +45,7 @@ async function transfer(card: string, url: string, part: string): Promise<void> 
     if (!response.ok || response.body === null) throw missing(`status ${response.status}`);
     await pipeline(Readable.fromWeb(response.body), createWriteStream(part, { flags: response.status === 206 ? "a" : "w" }));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof SourceMissing || code === "ENOSPC" || code === "EDQUOT") throw error;
+    if (error instanceof SourceMissing || isDiskFull(error)) throw error;
     throw missing(String((error as Error).cause ?? error));
   }
 }
