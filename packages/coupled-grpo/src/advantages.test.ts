@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { advantagesOf, mixedGroupShare } from "./advantages.ts";
+import { advantagesOf, mixedGroupShare, perToken } from "./advantages.ts";
 
 const leaveOneOutAdvantages = (rewards: readonly (number | null)[]) => advantagesOf(rewards, "leave-one-out");
 
@@ -60,4 +60,8 @@ test("only groups whose known rewards differ count as mixed", () => {
   expect(mixedGroupShare([[1, 0], [1, 1], [null, 1], [null, null], [0, null, 2]])).toBe(2 / 5);
   expect(mixedGroupShare([[1, 0]])).toBe(1);
   expect(mixedGroupShare([])).toBe(0);
+});
+
+test("a completion's advantage is that of each position of its window", () => {
+  expect(perToken([2, -1], 3)).toEqual(Float32Array.of(2, 2, 2, -1, -1, -1));
 });

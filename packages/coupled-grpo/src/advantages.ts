@@ -24,6 +24,11 @@ export function advantagesOf(rewards: readonly (number | null)[], baseline: Reci
   });
 }
 
+/** Advantages of completions as those of all tokens of their windows, [B] to [B * windowLength]. */
+export function perToken(advantages: readonly number[], windowLength: number): Float32Array {
+  return Float32Array.from({ length: advantages.length * windowLength }, (_, i) => advantages[Math.floor(i / windowLength)]!);
+}
+
 /** Share of groups whose known rewards are not all equal; only those carry a learning signal. */
 export function mixedGroupShare(groups: readonly (readonly (number | null)[])[]): number {
   const mixed = groups.filter((rewards) => new Set(rewards.filter((reward) => reward !== null)).size > 1);

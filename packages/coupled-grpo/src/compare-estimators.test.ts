@@ -1,33 +1,12 @@
 import { loadBackend } from "@diffucoder/engine";
-import { initialParameters, type ModelConfig } from "@diffucoder/model";
-import { stream } from "@diffucoder/random";
+import { initialParameters } from "@diffucoder/model";
 import { beforeAll, expect, test } from "vitest";
-import { reinforcementTasks } from "../test/fixtures.ts";
+import { randomRollouts, untrainedModel } from "../test/fixtures.ts";
 import { compareEstimators, type EstimatorComparison } from "./compare-estimators.ts";
 import { recipeSchema } from "./config.ts";
-import type { Rollout } from "./rollout.ts";
 
-const CANVAS = 10;
-const model: ModelConfig = {
-  hiddenSize: 16,
-  intermediateSize: 24,
-  layers: 2,
-  heads: 2,
-  kvHeads: 1,
-  tied: true,
-  ropeTheta: 10_000,
-  normEpsilon: 1e-6,
-  initializerRange: 0.4,
-  vocabSize: 23,
-  maxPositions: CANVAS,
-  maskId: 22,
-  padId: 21,
-};
-const draws = stream({ seed: 1, stage: "test", purpose: "rollouts" });
-const rollouts = [3, 3, 5, 4].map((promptLength, sample): Rollout => {
-  const tokens = Int32Array.from({ length: CANVAS }, () => draws.integer(20));
-  return { task: reinforcementTasks[0]!, tokens, promptLength, liveLength: [7, 4, 5, 2][sample]!, trace: new Int32Array(CANVAS - promptLength), completion: "" };
-});
+const model = untrainedModel(0.4);
+const rollouts = randomRollouts();
 const estimatorOf = (logProbs: object) => recipeSchema.parse({ rounds: 1, logProbs }).logProbs;
 
 let comparison: EstimatorComparison;

@@ -1,6 +1,7 @@
 // Axes: B completions, C completion window, T canvas.
 import type { NamedTensor } from "@diffucoder/formats";
 import type { ModelConfig } from "@diffucoder/model";
+import { perToken } from "./advantages.ts";
 import { recipeSchema, type Estimator } from "./config.ts";
 import { estimateShape } from "./estimate.ts";
 import { layOutPolicyBatch } from "./policy-batch.ts";
@@ -90,11 +91,11 @@ async function measure({ model, parameters, rollouts, advantages, windowLength, 
   const policy = await Policy.create(model, { batchSize: rollouts.length, canvasLength, windowLength }, { ...recipe, logProbs: estimators[0]! });
   try {
     policy.writeParameters(parameters);
-    const perToken = Float32Array.from(advantages.flatMap((advantage) => Array.from({ length: windowLength }, () => advantage)));
+    const ofTokens = perToken(advantages, windowLength);
     return estimators.map((estimator, i) => {
       const batch = layOutPolicyBatch({ rollouts, windowLength, maskId: model.maskId, estimator, seed, step: i + 1 });
       const logProbs = policy.laterLogProbs(batch);
-      policy.update(batch, { advantages: perToken, oldLogProbs: logProbs, referenceLogProbs: logProbs }, { learningRate: 0, step: 1 });
+      policy.update(batch, { advantages: ofTokens, oldLogProbs: logProbs, referenceLogProbs: logProbs }, { learningRate: 0, step: 1 });
       const estimates = Float32Array.from(rollouts, ({ liveLength }, sample) => {
         const own = Array.from({ length: windowLength }, (_, offset) => sample * windowLength + offset).filter((index) => batch.live[index] === 1);
         return (liveLength / Math.max(1, own.length)) * own.reduce((sum, index) => sum + logProbs[index]!, 0);

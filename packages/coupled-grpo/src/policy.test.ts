@@ -4,44 +4,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadBackend } from "@diffucoder/engine";
 import { loadCheckpoint, saveCheckpoint, type NamedTensor } from "@diffucoder/formats";
-import { createSampler, initialParameters, type ModelConfig } from "@diffucoder/model";
-import { stream } from "@diffucoder/random";
+import { createSampler, initialParameters } from "@diffucoder/model";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { reinforcementTasks } from "../test/fixtures.ts";
+import { randomRollouts, untrainedModel } from "../test/fixtures.ts";
+import { perToken } from "./advantages.ts";
 import { recipeSchema } from "./config.ts";
 import { PRESET_NAMES } from "./presets.ts";
 import { layOutPolicyBatch, type PolicyBatch } from "./policy-batch.ts";
 import { Policy } from "./policy.ts";
-import type { Rollout } from "./rollout.ts";
 
 const VOCABULARY = 23;
 const MASK = 22;
 const SHAPE = { batchSize: 4, canvasLength: 10, windowLength: 7 };
 const COUNT = SHAPE.batchSize * SHAPE.windowLength;
-const model: ModelConfig = {
-  hiddenSize: 16,
-  intermediateSize: 24,
-  layers: 2,
-  heads: 2,
-  kvHeads: 1,
-  tied: true,
-  ropeTheta: 10_000,
-  normEpsilon: 1e-6,
-  initializerRange: 0.3,
-  vocabSize: VOCABULARY,
-  maxPositions: 10,
-  maskId: MASK,
-  padId: 21,
-};
-const draws = stream({ seed: 1, stage: "test", purpose: "rollouts" });
-const rollouts = [3, 3, 5, 4].map((promptLength, sample): Rollout => {
-  const tokens = Int32Array.from({ length: SHAPE.canvasLength }, () => draws.integer(20));
-  const trace = new Int32Array(SHAPE.canvasLength - promptLength);
-  return { task: reinforcementTasks[0]!, tokens, promptLength, liveLength: [7, 4, 5, 2][sample]!, trace, completion: "" };
-});
+const model = untrainedModel(0.3);
+const rollouts = randomRollouts();
 const ADVANTAGES = [2, -2, 1, -1];
-const advantages = Float32Array.from(ADVANTAGES.flatMap((advantage) => Array.from({ length: SHAPE.windowLength }, () => advantage)));
+const advantages = perToken(ADVANTAGES, SHAPE.windowLength);
 
 const batchAt = (step: number): PolicyBatch =>
   layOutPolicyBatch({ rollouts, windowLength: SHAPE.windowLength, maskId: MASK, estimator: recipeSchema.parse({ rounds: 1 }).logProbs, seed: 1, step });

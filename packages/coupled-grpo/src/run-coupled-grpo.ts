@@ -17,7 +17,7 @@ import { createSandbox, sandboxAssets, type Sandbox } from "@diffucoder/sandbox"
 import { generateTasks, scoreAnswers, type NoVerdict, type Score, type TaskSplit } from "@diffucoder/tasks";
 import { Tokenizer } from "@diffucoder/tokenizer";
 import { NonFiniteLoss, learningRateAt, loadStart, planFurtherTraining, refuseWithoutMemory, sampleOrder, type StartingModel } from "@diffucoder/training";
-import { advantagesOf, mixedGroupShare } from "./advantages.ts";
+import { advantagesOf, mixedGroupShare, perToken } from "./advantages.ts";
 import { chooseStart, parametersOfStep } from "./choose-start.ts";
 import { executionSchema, recipeSchema, type Execution, type Recipe } from "./config.ts";
 import { NoRewards } from "./errors.ts";
@@ -247,7 +247,7 @@ class Reinforcement {
     // Old and reference log-probabilities are those under each update's own masks, before the first update.
     const oldLogProbs = batches.map((batch, i) => (i === 0 ? policy.logProbs(batch) : policy.laterLogProbs(batch)));
     const referenceLogProbs = policy.referenceLogProbs(batches, state.reference);
-    const advantages = Float32Array.from(scored.flatMap(({ advantage }) => Array.from({ length: this.#windowLength }, () => advantage)));
+    const advantages = perToken(scored.map(({ advantage }) => advantage), this.#windowLength);
     return steps.map((step, i) => {
       const learningRate = learningRateAt(step, rounds * updatesPerRound, recipe.optimizer);
       const terms = { advantages, oldLogProbs: oldLogProbs[i]!, referenceLogProbs: referenceLogProbs[i]! };

@@ -5,6 +5,7 @@ import { generateTasks, renderCompletion, renderPrompt, type CodeTask } from "@d
 import { taskTokenizer, tinyModel as tinyModelOf, type TemporaryStore } from "@diffucoder/test-kit";
 import type { Tokenizer } from "@diffucoder/tokenizer";
 import { drawNoiseLevels, fixedNoiseLevels, trainDiffusion, type BatchSource } from "@diffucoder/training";
+import type { Rollout } from "../src/rollout.ts";
 
 /** 14 tokens of prompt, 29 of answer, one of padding. */
 export const CANVAS = 44;
@@ -62,6 +63,36 @@ export async function trainedCheckpoint(workplace: TemporaryStore, tokenizer: To
   };
   const { checkpoint } = (await trainDiffusion(training, await workplace.context())).outputs;
   return workplace.store.artifacts.publish("checkpoint", checkpoint!.directory, checkpoint!.meta);
+}
+
+/** A model on a canvas of ten tokens that has learned nothing. */
+export const untrainedModel = (initializerRange: number): ModelConfig => ({
+  hiddenSize: 16,
+  intermediateSize: 24,
+  layers: 2,
+  heads: 2,
+  kvHeads: 1,
+  tied: true,
+  ropeTheta: 10_000,
+  normEpsilon: 1e-6,
+  initializerRange,
+  vocabSize: 23,
+  maxPositions: 10,
+  maskId: 22,
+  padId: 21,
+});
+
+/** Four completions of random tokens on the canvas of `untrainedModel`; their window is its last seven positions. */
+export function randomRollouts(): Rollout[] {
+  const draws = stream({ seed: 1, stage: "test", purpose: "rollouts" });
+  return [3, 3, 5, 4].map((promptLength, sample) => ({
+    task: reinforcementTasks[0]!,
+    tokens: Int32Array.from({ length: 10 }, () => draws.integer(20)),
+    promptLength,
+    liveLength: [7, 4, 5, 2][sample]!,
+    trace: new Int32Array(10 - promptLength),
+    completion: "",
+  }));
 }
 
 const NOISE = { levels: "stratified", smallest: 0.01 } as const;
